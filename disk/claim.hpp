@@ -1,0 +1,42 @@
+/// Claim: the target, opened once, exclusively, checked by its descriptor, and held to the end.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "disk/core/error.hpp"
+#include "disk/core/unique_fd.hpp"
+
+namespace ingot::disk {
+
+struct ClaimOptions {
+  bool read_only = false;  ///< --dry-run: look, do not open for writing
+  std::optional<std::uint64_t>
+      create_size;  ///< regular file: create it sparse with this size, bytes
+};
+
+/// A block device or regular file that nothing else uses.
+struct Claim {
+  UniqueFd fd;           ///< O_DIRECT where the target supports it; O_EXCL on a block device
+  UniqueFd buffered_fd;  ///< the same target without O_DIRECT, for a regular file's unaligned tail
+  std::string path;      ///< as given, for messages
+  bool block_device = false;
+  std::uint64_t size = 0;              ///< bytes
+  std::uint32_t logical_sector = 512;  ///< bytes; a regular file counts as 512
+  std::uint32_t io_alignment = 512;    ///< bytes; of offset and length for `fd`
+  bool direct = false;                 ///< whether `fd` is O_DIRECT
+};
+
+/// Opens `path` and refuses it unless it may be overwritten: missing, neither disk nor regular
+/// file, a partition's or the disk's file system mounted, swap, a holder (md, dm, LVM), read-only,
+/// busy. All facts are read through the descriptor's device number, not the name.
+/// Errors: device.*, each naming what holds the disk.
+Result<Claim> claim(const std::string& path, const ClaimOptions& options);
+
+/// Asks the kernel to read the partition table again (BLKRRPART) and waits for udev to settle, both
+/// bounded. Not for regular files. Errors: device.in-use with advice; the write stays valid.
+Result<void> reread_partitions(const Claim& target);
+
+}  // namespace ingot::disk

@@ -1,0 +1,62 @@
+/// DeviceWriter: extents onto a claimed target, nothing bootable before commit().
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "disk/claim.hpp"
+#include "disk/core/extent_sink.hpp"
+#include "disk/core/first_error.hpp"
+#include "disk/core/progress.hpp"
+
+namespace ingot::disk {
+
+struct WriterOptions {
+  std::size_t buffer_count = 24;  ///< output buffers of 1 MiB for decoders
+  unsigned queue_depth = 16;      ///< writes in flight at most; shrinks while the device is slow
+  bool use_io_uring = true;       ///< false, or io_uring missing: a pool of pwrite threads
+  bool dry_run = false;           ///< check and count everything, write nothing
+};
+
+/// The first MiB of the target stays withheld in memory, and so does its last one (the place of the
+/// backup GPT), until everything else is on the disk and verified.
+///
+/// Order    begin() zeroes the withheld regions durably; write()/zero() fill the rest;
+///          finish() waits for all of it and flushes; commit() writes the tail, then the head in
+///          one request, and flushes. Anything that ends before commit() leaves zeros in both.
+/// Threads  write()/zero()/buffer() from any number; the others from one, after those returned.
+///          Owns its I/O threads; the destructor stops and joins them and, if begin() ran and
+///          commit() did not, leaves the head and tail zeroed (abandon()).
+/// Memory   buffer_count MiB of buffers, 2 MiB withheld, the edges of unaligned extents.
+/// Errors   write.* with path and offset; device.too-small; device.sector-size when the image's GPT
+///          was made for another logical sector size; image.too-large past the target's end.
+class DeviceWriter final : public ExtentSink {
+ public:
+  /// `target`, `counters` and `job` outlive the writer; a failed asynchronous write is reported to
+  /// `job` at once, which stops the other stages.
+  DeviceWriter(const Claim& target, const WriterOptions& options, ProgressCounters& counters,
+               FirstError& job);
+  ~DeviceWriter() override;
+
+  Result<void> begin(std::optional<std::uint64_t> virtual_size) override;
+  Result<BufferRef> buffer() override;
+  Result<void> write(std::uint64_t guest_offset, Slice data) override;
+  Result<void> zero(std::uint64_t guest_offset, std::uint64_t length) override;
+
+  /// Waits for every write and zero, then flushes. After it the disk holds all but head and tail.
+  Result<void> finish();
+  /// Writes tail and head, flushes. To be called only when the image is verified and finish()ed.
+  Result<void> commit();
+  /// Makes sure that nothing boots: head and tail zeroed, flushed. Safe at any time before commit.
+  Result<void> abandon();
+  /// Whether begin() has touched the target.
+  [[nodiscard]] bool touched() const noexcept;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ingot::disk

@@ -1,0 +1,30 @@
+/// Scratch room on the target disk (parking) and in a directory (spooling).
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "disk/claim.hpp"
+#include "disk/core/scratch.hpp"
+
+namespace ingot::disk {
+
+/// Opens parking room at the end of the target, beyond the decoded disk; where that does not fit,
+/// a deleted file in `scratch_dir` (empty: none).
+///
+/// Parking lies before the last MiB of the target, which stays withheld, and is aligned to 1 MiB.
+class TargetScratch final : public ScratchProvider {
+ public:
+  /// `target` outlives the provider. With `dry_run` only `scratch_dir` is used.
+  TargetScratch(const Claim& target, std::string scratch_dir, bool dry_run);
+  ~TargetScratch() override;
+  Result<Scratch*> open(std::uint64_t keep, std::uint64_t needed) override;
+  /// Zeroes the parking room if any was used (it is outside the decoded disk). Before commit.
+  Result<void> clear();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ingot::disk

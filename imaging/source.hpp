@@ -1,0 +1,69 @@
+/// The image's bytes from http, https or file URLs (libcurl), over every fault a network has.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "disk/core/error.hpp"
+#include "disk/core/progress.hpp"
+#include "imaging/byte_stream.hpp"
+#include "imaging/digest.hpp"
+
+namespace ingot::imaging {
+
+/// How to talk to servers. Holds secrets: never log one.
+struct TransferOptions {
+  std::string ca_file;         ///< PEM bundle; empty: the system's
+  bool tls_insecure = false;   ///< do not verify the server
+  std::string proxy;           ///< empty: http_proxy, https_proxy, all_proxy of the environment
+  std::string no_proxy;        ///< empty: no_proxy of the environment
+  std::string user, password;  ///< basic authorization; a URL's own userinfo comes first
+  std::string authorization;   ///< a whole Authorization header value, instead of the above
+  bool allow_file = true;      ///< file:// URLs (never when a controller names the URL)
+  std::chrono::milliseconds connect_timeout{15'000};
+  std::chrono::milliseconds stall_timeout{
+      30'000};  ///< no byte for this long; waiting on us excluded
+  std::chrono::milliseconds retry_deadline{300'000};  ///< since the last new byte, over all retries
+  std::chrono::milliseconds backoff_first{500};       ///< doubles with jitter up to backoff_max
+  std::chrono::milliseconds backoff_max{15'000};
+};
+
+/// The digest of the first `n` bytes that the source has delivered, waiting until they have been
+/// hashed. Asked when a transfer has to start over, to prove that it is the same object.
+using PrefixDigest = std::function<Result<Digest>(std::uint64_t n)>;
+
+/// Opens `urls` (mirrors of one object, in order of preference) as one stream.
+///
+/// Returns once the first answer's header has come, so that an unreachable or missing image is an
+/// error before anything else happens. A dropped transfer is resumed with Range/If-Range where a
+/// strong validator and ranges allow it; otherwise it starts over and the bytes already delivered
+/// must have `prefix`'s digest before one new byte is passed on. Mirrors fail over the same way.
+/// A body that is shorter or longer than announced, or encoded (Content-Encoding) unasked, is an
+/// error. Redirects: http and https only, at most 10, never from https to http.
+///
+/// Threads  one for the transfer, owned by the stream and joined by its destructor.
+/// Memory   `ring_blocks` blocks of kStreamBlock.
+/// `counters` and `listener` outlive the stream. `prefix` is called on the transfer thread.
+Result<std::unique_ptr<ByteStream>> open_source(const std::vector<std::string>& urls,
+                                                const TransferOptions& options,
+                                                std::size_t ring_blocks, PrefixDigest prefix,
+                                                ProgressCounters& counters, JobListener& listener,
+                                                std::stop_token stop);
+
+/// Fetches a small text (a checksum file, a manifest) with the same rules, `limit` bytes at most.
+Result<std::string> fetch_text(const std::string& url, const TransferOptions& options,
+                               std::size_t limit, std::stop_token stop);
+
+/// `url` without its credentials: userinfo becomes "***", and so does the value of every query
+/// parameter (signed URLs carry secrets there). Text that is no URL comes back as it is.
+std::string redacted(std::string_view url);
+
+/// The last path component of `url`, percent-decoded, without query or fragment.
+std::string url_file_name(std::string_view url);
+
+}  // namespace ingot::imaging
