@@ -1,0 +1,205 @@
+#include "imaging/qcow2/header.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "disk/core/units.hpp"
+#include "imaging/qcow2/endian.hpp"
+
+namespace ingot::imaging::qcow2 {
+namespace {
+
+constexpr std::uint32_t kMagic = 0x514649fb;  // "QFI\xfb"
+constexpr std::size_t kV2HeaderBytes = 72;
+constexpr std::size_t kV3HeaderBytes = 104;
+constexpr std::size_t kMaxBackingName = 1023;
+
+constexpr std::uint64_t kIncompatDirty = 1U << 0;
+constexpr std::uint64_t kIncompatCorrupt = 1U << 1;
+constexpr std::uint64_t kIncompatDataFile = 1U << 2;
+constexpr std::uint64_t kIncompatCompression = 1U << 3;
+constexpr std::uint64_t kIncompatExtendedL2 = 1U << 4;
+constexpr std::uint64_t kIncompatKnown = kIncompatDirty | kIncompatCorrupt | kIncompatDataFile |
+                                         kIncompatCompression | kIncompatExtendedL2;
+
+constexpr std::uint32_t kExtensionEnd = 0;
+constexpr std::uint32_t kExtensionFeatureNames = 0x6803f857;
+
+tl::unexpected<Error> corrupt(const std::string& what) {
+  return fail(Errc::image_corrupt, "qcow2 header: " + what,
+              "the image is damaged or was not made by a qcow2 tool; fetch or build it again");
+}
+
+// The feature name table (a header extension) lets an image name features that its reader does not
+// know. Entries: type (0 = incompatible), bit number, 46 bytes of name.
+std::string feature_names(std::span<const std::byte> head, std::size_t at, std::size_t end,
+                          std::uint64_t unknown) {
+  std::string names;
+  while (at + 8 <= end) {
+    const std::uint32_t type = be32(&head[at]);
+    const std::uint32_t length = be32(&head[at + 4]);
+    at += 8;
+    if (type == kExtensionEnd || length > end - at) break;
+    if (type == kExtensionFeatureNames) {
+      for (std::size_t entry = at; entry + 48 <= at + length; entry += 48) {
+        const auto bit = std::to_integer<unsigned>(head[entry + 1]);
+        if (head[entry] != std::byte{0} || bit > 63 || (unknown >> bit & 1U) == 0) continue;
+        for (std::size_t i = entry + 2; i < entry + 48 && head[i] != std::byte{0}; ++i) {
+          const char c = static_cast<char>(head[i]);
+          names += c >= 0x20 && c < 0x7f ? c : '?';
+        }
+        names += ' ';
+      }
+    }
+    at += align_up(length, 8);
+  }
+  if (!names.empty()) names.pop_back();
+  return names;
+}
+
+std::string printable(std::span<const std::byte> text) {
+  std::string shown;
+  for (const auto byte : text) {
+    const char c = static_cast<char>(byte);
+    shown += c >= 0x20 && c < 0x7f ? c : '?';
+  }
+  return shown;
+}
+
+Result<void> parse_v3(std::span<const std::byte> head, Header& header) {
+  if (head.size() < kV3HeaderBytes)
+    return corrupt(
+        fmt::format("version 3 needs {} bytes, the file has {}", kV3HeaderBytes, head.size()));
+  header.incompatible = be64(&head[72]);
+  const std::uint32_t refcount_order = be32(&head[96]);
+  const std::uint32_t header_length = be32(&head[100]);
+  if (refcount_order > 6)
+    return corrupt(fmt::format("refcount_order is {}, the largest is 6", refcount_order));
+  header.refcount_bits = 1U << refcount_order;
+  if (header_length < kV3HeaderBytes || header_length > header.cluster_size() ||
+      header_length > head.size())
+    return corrupt(fmt::format("header_length is {}, outside {} to the cluster size {}",
+                               header_length, kV3HeaderBytes, header.cluster_size()));
+
+  const std::uint64_t unknown = header.incompatible & ~kIncompatKnown;
+  if (unknown != 0) {
+    const std::size_t end = std::min<std::size_t>(head.size(), header.cluster_size());
+    const std::string names = feature_names(head, align_up(header_length, 8), end, unknown);
+    return fail(Errc::image_unsupported,
+                fmt::format("qcow2 header: incompatible_features has unknown bits {:#x}{}", unknown,
+                            names.empty() ? "" : " (" + names + ")"),
+                "convert the image with a current qemu-img to one without that feature");
+  }
+  header.dirty = (header.incompatible & kIncompatDirty) != 0;
+  header.corrupt = (header.incompatible & kIncompatCorrupt) != 0;
+  header.has_data_file = (header.incompatible & kIncompatDataFile) != 0;
+  header.extended_l2 = (header.incompatible & kIncompatExtendedL2) != 0;
+  if (header.extended_l2 && header.cluster_bits < 14)
+    return corrupt(
+        fmt::format("extended L2 entries need clusters of 16 KiB or more, cluster_bits "
+                    "is {}",
+                    header.cluster_bits));
+
+  // compression_type: one byte at 104, present when header_length says so.
+  const unsigned type = header_length > 104 ? std::to_integer<unsigned>(head[104]) : 0;
+  const bool flagged = (header.incompatible & kIncompatCompression) != 0;
+  if (type > 1)
+    return fail(Errc::image_unsupported,
+                fmt::format("qcow2 header: compression_type is {}, known are 0 (deflate) and 1 "
+                            "(zstd)",
+                            type),
+                "convert the image with qemu-img convert -c");
+  if (flagged != (type != 0))
+    return corrupt(fmt::format("compression_type is {} but its incompatible feature bit is {}",
+                               type, flagged ? "set" : "not set"));
+  if (type == 1) header.compression = ClusterCompression::zstd;
+  return {};
+}
+
+}  // namespace
+
+Result<Header> parse_header(std::span<const std::byte> head) {
+  if (head.size() < kV2HeaderBytes || be32(head.data()) != kMagic)
+    return corrupt("the magic number \"QFI\\xfb\" is missing");
+  Header header;
+  header.version = be32(&head[4]);
+  if (header.version != 2 && header.version != 3)
+    return fail(Errc::image_unsupported,
+                fmt::format("qcow2 header: version is {}, known are 2 and 3", header.version),
+                "convert the image with qemu-img convert -O qcow2");
+  const std::uint64_t backing_offset = be64(&head[8]);
+  const std::uint32_t backing_length = be32(&head[16]);
+  header.cluster_bits = be32(&head[20]);
+  header.virtual_size = be64(&head[24]);
+  header.crypt_method = be32(&head[32]);
+  header.l1_entries = be32(&head[36]);
+  header.l1_offset = be64(&head[40]);
+  header.snapshots = be32(&head[60]);
+
+  if (header.cluster_bits < 9 || header.cluster_bits > 21)
+    return corrupt(fmt::format("cluster_bits is {}, outside 9 to 21", header.cluster_bits));
+  if (header.version == 3) INGOT_TRY(parse_v3(head, header));
+
+  if (header.virtual_size == 0) return corrupt("size is 0: there is no disk in this image");
+  // 2^63 bounds every guest offset, so that sums of two of them cannot wrap.
+  if (header.virtual_size > (1ULL << 62))
+    return corrupt(fmt::format("size is {} bytes, more than any disk has", header.virtual_size));
+  if (std::uint64_t{header.l1_entries} * 8 > kMaxL1Bytes)
+    return corrupt(fmt::format("l1_size is {} entries, the largest table is {}", header.l1_entries,
+                               format_bytes(kMaxL1Bytes)));
+  if (header.used_l1_entries() > header.l1_entries)
+    return corrupt(fmt::format("l1_size is {} entries, a disk of {} bytes needs {}",
+                               header.l1_entries, header.virtual_size, header.used_l1_entries()));
+  if (!is_aligned(header.l1_offset, header.cluster_size()))
+    return corrupt(fmt::format("l1_table_offset {:#x} is not aligned to the cluster size {}",
+                               header.l1_offset, header.cluster_size()));
+  if (header.l1_offset < header.cluster_size())
+    return corrupt(fmt::format("l1_table_offset {:#x} overlaps the header", header.l1_offset));
+  if (header.l1_offset > (1ULL << 56))
+    return corrupt(fmt::format("l1_table_offset {:#x} is out of range", header.l1_offset));
+
+  if (backing_offset != 0) {
+    header.has_backing_file = true;
+    if (backing_length == 0 || backing_length > kMaxBackingName)
+      return corrupt(
+          fmt::format("backing_file_size is {}, outside 1 to {}", backing_length, kMaxBackingName));
+    if (backing_offset < head.size() && backing_length <= head.size() - backing_offset)
+      header.backing_file = printable(head.subspan(backing_offset, backing_length));
+  }
+  return header;
+}
+
+Result<void> check_supported(const Header& header, std::optional<std::uint64_t> file_size) {
+  const std::string flatten =
+      "write out a self-contained copy with qemu-img convert -O qcow2 and serve that";
+  if (header.has_backing_file)
+    return fail(Errc::image_unsupported,
+                fmt::format("qcow2 header: backing_file_offset is set (backing file \"{}\"): the "
+                            "image is only a difference to another one",
+                            header.backing_file),
+                flatten);
+  if (header.has_data_file)
+    return fail(Errc::image_unsupported,
+                "qcow2 header: incompatible_features names an external data file: the image's data "
+                "is in another file",
+                flatten);
+  if (header.crypt_method != 0)
+    return fail(Errc::image_unsupported,
+                fmt::format("qcow2 header: crypt_method is {}: the image is encrypted",
+                            header.crypt_method),
+                "serve a decrypted copy; encryption at rest belongs to the installed system");
+  if (header.corrupt)
+    return corrupt("incompatible_features has the corrupt bit set: QEMU found it damaged");
+  if (file_size) {
+    const auto end = checked_add(header.l1_offset, header.used_l1_entries() * 8);
+    if (!end || *end > *file_size)
+      return corrupt(
+          fmt::format("l1_table_offset {:#x} with {} entries is past the end of the "
+                      "file ({} bytes)",
+                      header.l1_offset, header.used_l1_entries(), *file_size));
+  }
+  return {};
+}
+
+}  // namespace ingot::imaging::qcow2
