@@ -30,8 +30,8 @@ struct MemoryStreamOptions {
   std::size_t slice_size = imaging::kStreamBlock;  ///< bytes; every slice but the last
   bool known_size = true;                          ///< whether size() answers
   bool ranges = false;                             ///< whether ranges() answers
-  std::size_t blocks = 16;               ///< slices alive at once; next() waits when all are held
-  std::optional<std::uint64_t> fail_at;  ///< next() fails once this many bytes were delivered
+  std::size_t blocks = 16;  ///< slices alive at once; next() waits when all are held
+  std::optional<std::uint64_t> fail_at = {};  ///< next() fails once this many bytes were delivered
   Errc fail_with = Errc::source_truncated;
   std::stop_token stop = {};  ///< ends the wait for a free slice
 };
