@@ -1,0 +1,86 @@
+"""Every rule of check-tree, broken once in a tree of its own: the checker must name the breach, and nothing else."""
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+CHECK_TREE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "check-tree")
+CLEAN = {
+    "README.md": "See [disk](disk/README.md).\n",
+    "agent/README.md": "x\n",
+    "agent/a.hpp": '#include "disk/claim.hpp"\n#include "imaging/source.hpp"\n',
+    "disk/README.md": "x\n",
+    "disk/claim.hpp": '#include <sys/stat.h>\n#include <vector>\n#include "disk/core/error.hpp"\n',
+    "disk/core/README.md": "x\n",
+    "disk/core/error.hpp": "#include <tl/expected.hpp>\n",
+    "imaging/README.md": "x\n",
+    "imaging/source.hpp": '#include "disk/core/error.hpp"\n',
+    "imaging/source.cpp": '#include <curl/curl.h>\n#include "imaging/source.hpp"\n',
+}
+
+
+class CheckTree(unittest.TestCase):
+    def breaches(self, **extra):
+        files = dict(CLEAN)
+        files.update({name.replace("__", "/"): text for name, text in extra.pop("files", {}).items()})
+        for name in extra.pop("without", ()):
+            del files[name]
+        with tempfile.TemporaryDirectory() as root:
+            for name, text in files.items():
+                os.makedirs(os.path.dirname(os.path.join(root, name)), exist_ok=True)
+                with open(os.path.join(root, name), "w", encoding="utf-8") as file:
+                    file.write(text)
+            done = subprocess.run([sys.executable, CHECK_TREE, root], capture_output=True, text=True, check=False)
+            lines = done.stdout.splitlines()
+            self.assertEqual(done.returncode, 1 if lines else 0, done.stderr)
+            return lines
+
+    def only(self, word, **extra):
+        lines = self.breaches(**extra)
+        self.assertEqual(len(lines), 1, lines)
+        self.assertIn(word, lines[0])
+
+    def test_a_clean_tree_passes(self):
+        self.assertEqual(self.breaches(), [])
+
+    def test_imaging_must_not_know_disk(self):
+        self.only("layering", files={"imaging/x.cpp": '#include "disk/claim.hpp"\n'})
+
+    def test_disk_must_not_know_imaging(self):
+        self.only("layering", files={"disk/x.cpp": '#include "imaging/source.hpp"\n'})
+
+    def test_core_must_not_know_disk(self):
+        self.only("layering", files={"disk/core/x.cpp": '#include "disk/claim.hpp"\n'})
+
+    def test_nobody_below_knows_agent(self):
+        self.only("layering", files={"disk/x.hpp": '#include "agent/a.hpp"\n'})
+        self.only("layering", files={"imaging/x.hpp": '#include "agent/a.hpp"\n'})
+
+    def test_libraries_stay_out_of_headers(self):
+        self.only("headers", files={"imaging/x.hpp": "#include <curl/curl.h>\n"})
+        self.only("headers", files={"agent/x.hpp": "#include <boost/json.hpp>\n"})
+
+    def test_include_form(self):
+        self.only("include form", files={"disk/x.cpp": '#include "claim.hpp"\n'})
+        self.only("include form", files={"disk/x.cpp": "#include <disk/claim.hpp>\n"})
+
+    def test_folders(self):
+        self.only("folders", files={"extra/README.md": "x\n"})
+        self.only("folders", files={"notes.md": "x\n"})
+        self.only("folders", without=["imaging/README.md"])
+        self.only("folders", files={"imaging/qcow2/x.cpp": "\n"})
+
+    def test_size(self):
+        self.only("size", files={"disk/x.cpp": "\n" * 601})
+        self.assertEqual(self.breaches(files={"disk/x.cpp": "\n" * 600}), [])
+
+    def test_leftovers(self):
+        self.only("leftovers", files={"disk/x.cpp": "// TO" + "DO later\n"})
+
+    def test_links(self):
+        self.only("links", files={"disk/README.md": "[gone](../docs/gone.md)\n"})
+
+
+if __name__ == "__main__":
+    unittest.main()
