@@ -142,7 +142,7 @@ Result<Header> parse_header(std::span<const std::byte> head) {
   if (header.version == 3) INGOT_TRY(parse_v3(head, header));
 
   if (header.virtual_size == 0) return corrupt("size is 0: there is no disk in this image");
-  // 2^63 bounds every guest offset, so that sums of two of them cannot wrap.
+  // 2^62 bounds every guest offset, so that sums of two of them cannot wrap.
   if (header.virtual_size > (1ULL << 62))
     return corrupt(fmt::format("size is {} bytes, more than any disk has", header.virtual_size));
   if (std::uint64_t{header.l1_entries} * 8 > kMaxL1Bytes)
