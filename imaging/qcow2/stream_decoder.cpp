@@ -19,6 +19,12 @@ namespace {
 constexpr std::uint64_t kSector = 512;
 constexpr std::size_t kMaxCopy = 1 * MiB;  // what every sink buffer can take
 
+// Where the sector begins that a compressed cluster ends in; never the cluster's own first byte,
+// which no other cluster can start at.
+std::uint64_t last_sector(const Claim& claim, std::uint64_t end) {
+  return std::max(claim.host + 1, align_down(end - 1, kSector));
+}
+
 }  // namespace
 
 StreamDecoder::StreamDecoder(ByteStream& in, const DecodeContext& context)
@@ -50,7 +56,7 @@ Result<void> StreamDecoder::start(Slice first) {
   if (l1_far && in_.ranges() != nullptr) {
     INGOT_TRY(prefetch_l1());
   } else if (header_.l1_offset > context_.hold_limit) {
-    INGOT_TRY(open_scratch());
+    INGOT_TRY(open_scratch(header_.l1_offset));
   }
   INGOT_TRY(context_.sink.begin(header_.virtual_size));
   workers_.emplace(header_, context_.sink, context_.job, context_.threads);
@@ -77,8 +83,12 @@ Result<void> StreamDecoder::end_of_stream() {
   if (current_ > slice_end_) return truncated("its header");
   INGOT_TRY(advance());
   // A file's last sector need not be whole: the last compressed cluster is what there is of it.
-  if (gathering_ && gathering_->object.kind == Kind::claim &&
-      gathering_->claim.kind == ClaimKind::compressed) {
+  while (gathering_ && gathering_->object.kind == Kind::claim &&
+         gathering_->claim.kind == ClaimKind::compressed) {
+    const Claim& claim = gathering_->claim;
+    const std::uint64_t tail = last_sector(claim, slice_end_);
+    if (tail < slice_end_)
+      INGOT_TRY(hold_.put(tail, std::span(gathering_->bytes).subspan(tail - claim.host)));
     INGOT_TRY(gathered());
     INGOT_TRY(advance());
   }
@@ -145,7 +155,7 @@ Result<void> StreamDecoder::begin_object(const Object& object) {
   if (passed > 0 && !hold_.has(object.host, passed)) return overlap(object);
   if (object.kind == Kind::claim) return begin_claim(object);
 
-  gathering_ = Gathering{object, {}, std::vector<std::byte>(passed)};
+  gathering_ = Gathering{object, {}, std::vector<std::byte>(passed), false};
   INGOT_TRY(hold_.read(object.host, gathering_->bytes));
   hold_.drop(object.host, passed);
   if (object.kind == Kind::l1) {
@@ -161,7 +171,7 @@ Result<void> StreamDecoder::begin_object(const Object& object) {
 Result<void> StreamDecoder::begin_claim(const Object& object) {
   const Claim claim = claims_.pop();
   const std::uint64_t passed = std::min(object.end, current_) - object.host;
-  gathering_ = Gathering{object, claim, {}};
+  gathering_ = Gathering{object, claim, {}, false};
   switch (claim.kind) {
     case ClaimKind::skip:
       hold_.drop(claim.host, passed);
@@ -173,11 +183,9 @@ Result<void> StreamDecoder::begin_claim(const Object& object) {
     case ClaimKind::compressed:
       gathering_->bytes.resize(passed);
       INGOT_TRY(hold_.read(claim.host, gathering_->bytes));
-      // Its last sector stays: the next cluster may start there.
-      hold_.drop(claim.host, object.end <= current_
-                                 ? align_down(object.end - 1, kSector) -
-                                       std::min(claim.host, align_down(object.end - 1, kSector))
-                                 : passed);
+      // If all of it was held, its last sector stays: the next cluster may start there.
+      hold_.drop(claim.host,
+                 object.end <= current_ ? last_sector(claim, object.end) - claim.host : passed);
       break;
   }
   if (object.end <= current_) return gathered();
@@ -192,6 +200,7 @@ Result<void> StreamDecoder::gather() {
   const auto bytes = stream_bytes(current_, to);
   const bool whole = current_ == now.object.host && to == now.object.end;
   const std::uint64_t from = std::exchange(current_, to);
+  now.streamed = true;
   switch (now.object.kind) {
     case Kind::l1:
       INGOT_TRY(l1_bytes(bytes));
@@ -245,12 +254,11 @@ Result<void> StreamDecoder::gathered() {
     batch.slice = slice_;
     INGOT_TRY(workers_->submit(std::exchange(batch_, {})));
   }
-  return compressed_done(done.claim);
+  return done.streamed && !at_end_ ? compressed_done(done.claim) : Result<void>{};
 }
 
 // The sector that a compressed cluster ends in may hold the start of the next one.
 Result<void> StreamDecoder::compressed_done(const Claim& claim) {
-  if (claim.end() != current_ || at_end_) return {};
   if (!claims_.empty()) {
     const Claim& next = claims_.front();
     if (next.kind == ClaimKind::compressed && next.host > claim.host && next.host < current_ &&
@@ -260,8 +268,7 @@ Result<void> StreamDecoder::compressed_done(const Claim& claim) {
     }
   }
   if (!tables_outstanding()) return {};
-  const std::uint64_t tail =
-      std::max({claim.host + 1, align_down(current_ - 1, kSector), slice_begin_});
+  const std::uint64_t tail = std::max(last_sector(claim, current_), slice_begin_);
   if (tail >= current_) return {};
   return hold_.put(tail, stream_bytes(tail, current_));
 }

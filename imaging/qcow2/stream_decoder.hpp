@@ -53,6 +53,7 @@ class StreamDecoder {
     Object object;
     Claim claim;                   // for Kind::claim
     std::vector<std::byte> bytes;  // for tables and compressed clusters
+    bool streamed;                 // some of it came from the stream, not from the hold
   };
 
   Result<void> start(Slice first);
@@ -81,7 +82,7 @@ class StreamDecoder {
   Result<void> refill();
   using OnTable = std::function<Result<void>(std::size_t, std::span<const std::byte>)>;
   Result<void> read_tables(std::size_t first, std::size_t last, const OnTable& on_table);
-  Result<void> open_scratch();
+  Result<void> open_scratch(std::uint64_t needed);
 
   [[nodiscard]] bool tables_outstanding() const noexcept {
     return !index_.complete() || (!tables_prefetched_ && next_table_ < index_.tables().size());

@@ -12,8 +12,6 @@ namespace {
 // Two tables this close are fetched by one request: the bytes between cost less than a round trip.
 constexpr std::uint64_t kWorthReadingThrough = 64 * KiB;
 constexpr std::uint64_t kMaxRequest = 1 * MiB;
-// 24 bytes each. Images with more clusters than that ahead and in no order are read in windows.
-constexpr std::size_t kMaxClaims = 768 * 1024;
 
 }  // namespace
 
@@ -22,7 +20,6 @@ Result<void> StreamDecoder::make_room() {
   if (in_.ranges() != nullptr && hold_.memory_used() > context_.hold_limit / 4 &&
       (!index_.complete() || index_.keeps_fingerprints()) && !hold_.spilling()) {
     if (!index_.complete()) {
-      if (gathering_ || l1_fed_ > 0) return {};  // it is passing right now
       INGOT_TRY(prefetch_l1());
       INGOT_TRY(index_.feed(l1_prefetched_, in_.size(),
                             [this](auto guest, auto length) { return zero(guest, length); }));
@@ -30,8 +27,11 @@ Result<void> StreamDecoder::make_room() {
     }
     return prefetch_tables();
   }
-  if (!hold_.spilling() && hold_.memory_used() > context_.hold_limit) return open_scratch();
-  return {};
+  if (hold_.spilling() || hold_.memory_used() <= context_.hold_limit) return {};
+  // All that is to come may have to be kept, but hardly ever does: take less room if need be.
+  const std::uint64_t rest = in_.size().value_or(0) > current_ ? *in_.size() - current_ : 0;
+  if (open_scratch(rest)) return {};
+  return open_scratch(0);
 }
 
 Result<void> StreamDecoder::prefetch_l1() {
@@ -79,15 +79,18 @@ Result<void> StreamDecoder::refill() {
 Result<void> StreamDecoder::add_claims(std::vector<Claim> claims) {
   std::erase_if(claims, [this](const Claim& claim) { return claim.host >= horizon_; });
   claims_.add(std::move(claims));
-  if (claims_.size() <= kMaxClaims) return {};
+  // Half as much memory again as is held. Images with more clusters than that ahead and in no order
+  // are read in windows.
+  const std::size_t most = std::max<std::size_t>(context_.hold_limit / 2 / sizeof(Claim), 1024);
+  if (claims_.size() <= most) return {};
   if (in_.ranges() == nullptr || !index_.keeps_fingerprints())
     return fail(Errc::image_not_streamable,
                 fmt::format("qcow2: more than {} clusters lie ahead in no order, more than memory "
                             "has room for, and the source cannot be read out of order",
-                            kMaxClaims),
+                            most),
                 "serve the image uncompressed from a server that answers Range requests, or "
                 "rewrite it with qemu-img convert");
-  horizon_ = std::min(horizon_, claims_.trim(kMaxClaims / 2));
+  horizon_ = std::min(horizon_, claims_.trim(most / 2));
   return {};
 }
 
@@ -110,14 +113,14 @@ Result<void> StreamDecoder::read_tables(std::size_t first, std::size_t last,
   return {};
 }
 
-Result<void> StreamDecoder::open_scratch() {
-  const std::uint64_t needed = in_.size().value_or(0);
-  INGOT_TRY_ASSIGN(Scratch* const scratch, context_.scratch.open(header_.virtual_size, needed));
+Result<void> StreamDecoder::open_scratch(std::uint64_t needed) {
+  auto scratch = context_.scratch.open(header_.virtual_size, needed);
+  if (!scratch) return tl::unexpected(scratch.error());
   context_.listener.on_note(
       fmt::format("the image's tables lie behind its data and the source "
                   "cannot be read out of order; keeping data in {}",
-                  scratch->describe()));
-  hold_.spill_to(*scratch);
+                  (*scratch)->describe()));
+  hold_.spill_to(**scratch);
   return {};
 }
 
