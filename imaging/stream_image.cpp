@@ -76,14 +76,16 @@ class Streaming {
     tap_.attach(*source_);
     INGOT_TRY_ASSIGN(Unwrapped unwrapped, unwrap(std::make_unique<TapReader>(tap_), job_.token()));
     outcome_.compression = unwrapped.compression;
-    PeekedStream image(std::move(unwrapped.stream));
-    INGOT_TRY_ASSIGN(const Slice head, image.peek());
+    std::optional<PeekedStream> image(std::in_place, std::move(unwrapped.stream));
+    INGOT_TRY_ASSIGN(Slice head, image->peek());
     INGOT_TRY_ASSIGN(const ProbeResult probe,
                      probe_image(head.bytes(), request_.declared, request_.allow_unrecognized));
     outcome_.format = probe.format;
 
     listener_.on_phase(Phase::write);
-    auto size = decode(image);
+    head = {};  // its block goes back to the ring
+    auto size = decode(*image);
+    image.reset();  // nobody else reads the tap from here on
     if (!size) return tl::unexpected(explain(size.error()));
     outcome_.virtual_size = *size;
     INGOT_TRY(drain(std::numeric_limits<std::uint64_t>::max()));

@@ -58,6 +58,7 @@ class BatchDecoder {
       : header_(header), sink_(sink), inflater_(header.compression) {}
 
   Result<void> decode(Batch& batch) {
+    inflated_.clear();
     std::sort(batch.pieces.begin(), batch.pieces.end(),
               [](const Piece& a, const Piece& b) { return a.guest < b.guest; });
     Joiner joiner(sink_);
@@ -65,6 +66,9 @@ class BatchDecoder {
       INGOT_TRY(piece.compressed ? compressed(piece, joiner) : plain(piece, batch.slice, joiner));
     return joiner.flush();
   }
+
+  // What the last batch's compressed clusters took of the file.
+  [[nodiscard]] const std::vector<ClusterWorkers::Stretch>& inflated() const { return inflated_; }
 
  private:
   // Long stretches are written from where they were received; short ones join their neighbours,
@@ -109,7 +113,10 @@ class BatchDecoder {
   }
 
   Result<void> inflate(const Piece& piece, std::span<std::byte> out) {
-    if (inflater_.inflate(piece.bytes, out)) return {};
+    if (const auto used = inflater_.inflate(piece.bytes, out)) {
+      inflated_.push_back({piece.host, *used});
+      return {};
+    }
     return fail(Errc::image_corrupt,
                 fmt::format("qcow2: the compressed cluster at {:#x} of the file (guest offset {}) "
                             "does not inflate to one cluster of {} bytes",
@@ -122,6 +129,7 @@ class BatchDecoder {
   const Header& header_;
   ExtentSink& sink_;
   Inflater inflater_;
+  std::vector<ClusterWorkers::Stretch> inflated_;
   std::vector<std::byte> large_;  // one cluster, where that is larger than a sink buffer
 };
 
@@ -147,6 +155,8 @@ void ClusterWorkers::run() {
         job_.report(done.error());
         return;
       }
+      const std::lock_guard lock(mutex_);
+      inflated_.insert(inflated_.end(), decoder.inflated().begin(), decoder.inflated().end());
     }
   } catch (const std::exception& error) {
     job_.report(Error(Errc::internal_bug, fmt::format("decoding a cluster: {}", error.what())));
@@ -157,6 +167,11 @@ Result<void> ClusterWorkers::submit(Batch batch) {
   if (batch.pieces.empty()) return {};
   if (queue_.push(std::move(batch), job_.token())) return {};
   return tl::unexpected(job_.or_else(Error(Errc::cancelled, "decoding the image: cancelled")));
+}
+
+std::vector<ClusterWorkers::Stretch> ClusterWorkers::take_inflated() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(inflated_, {});
 }
 
 Result<void> ClusterWorkers::finish() {

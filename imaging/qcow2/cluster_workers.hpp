@@ -3,7 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <mutex>
 #include <span>
 #include <thread>
 #include <vector>
@@ -52,6 +52,15 @@ class ClusterWorkers {
   /// Waits until all is done. Errors: the job's first.
   Result<void> finish();
 
+  /// A stretch of the file.
+  struct Stretch {
+    std::uint64_t host;
+    std::uint64_t length;
+  };
+  /// What compressed clusters turned out to take, exactly, since the last call: an L2 table gives
+  /// their length in sectors only.
+  [[nodiscard]] std::vector<Stretch> take_inflated();
+
  private:
   void run();
 
@@ -59,6 +68,8 @@ class ClusterWorkers {
   ExtentSink& sink_;
   FirstError& job_;
   BoundedQueue<Batch> queue_;
+  std::mutex mutex_;
+  std::vector<Stretch> inflated_;  // guarded by mutex_
   std::vector<std::jthread> threads_;
 };
 

@@ -141,7 +141,11 @@ Result<Header> parse_header(std::span<const std::byte> head) {
     return corrupt(fmt::format("cluster_bits is {}, outside 9 to 21", header.cluster_bits));
   if (header.version == 3) INGOT_TRY(parse_v3(head, header));
 
-  if (header.virtual_size == 0) return corrupt("size is 0: there is no disk in this image");
+  // QEMU counts disks in sectors of 512 bytes and drops the odd end of a size; so must we, for the
+  // disk to be the one that qemu-img writes.
+  header.virtual_size = align_down(header.virtual_size, 512);
+  if (header.virtual_size == 0)
+    return corrupt("size is less than one sector: there is no disk in this image");
   // 2^62 bounds every guest offset, so that sums of two of them cannot wrap.
   if (header.virtual_size > (1ULL << 62))
     return corrupt(fmt::format("size is {} bytes, more than any disk has", header.virtual_size));

@@ -38,8 +38,13 @@ bool HoldStore::cover(std::uint64_t offset, std::uint64_t length, Visit visit) c
   return true;
 }
 
-bool HoldStore::has(std::uint64_t offset, std::uint64_t length) const {
-  return cover(offset, length, [](const Piece&, std::uint64_t, std::uint64_t) { return true; });
+std::uint64_t HoldStore::available(std::uint64_t offset, std::uint64_t length) const {
+  std::uint64_t found = 0;
+  cover(offset, length, [&found](const Piece&, std::uint64_t, std::uint64_t part) {
+    found += part;
+    return true;
+  });
+  return found;
 }
 
 bool HoldStore::is_zero(std::uint64_t offset, std::uint64_t length) const {

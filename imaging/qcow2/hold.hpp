@@ -24,8 +24,8 @@ class HoldStore {
   /// Errors: write.scratch, image.not-streamable when the scratch is full.
   Result<void> put(std::uint64_t offset, std::span<const std::byte> data);
 
-  /// Whether every byte of the range is here.
-  [[nodiscard]] bool has(std::uint64_t offset, std::uint64_t length) const;
+  /// How many bytes from `offset` on are here without a gap, up to `length`.
+  [[nodiscard]] std::uint64_t available(std::uint64_t offset, std::uint64_t length) const;
 
   /// Whether the range is here and known to be zeros without looking at it.
   [[nodiscard]] bool is_zero(std::uint64_t offset, std::uint64_t length) const;

@@ -30,20 +30,24 @@ Inflater::Inflater(ClusterCompression compression) : state_(std::make_unique<Sta
 
 Inflater::~Inflater() = default;
 
-bool Inflater::inflate(std::span<const std::byte> in, std::span<std::byte> out) {
+std::optional<std::size_t> Inflater::inflate(std::span<const std::byte> in,
+                                             std::span<std::byte> out) {
   if (state_->deflate != nullptr) {
     // Without a place for the length of the output, it has to be exactly out.size() to succeed.
     std::size_t used = 0;
-    return libdeflate_deflate_decompress_ex(state_->deflate, in.data(), in.size(), out.data(),
-                                            out.size(), &used, nullptr) == LIBDEFLATE_SUCCESS;
+    if (libdeflate_deflate_decompress_ex(state_->deflate, in.data(), in.size(), out.data(),
+                                         out.size(), &used, nullptr) != LIBDEFLATE_SUCCESS)
+      return std::nullopt;
+    return used;
   }
   // In one call the frame is decoded straight into `out`, so no window is ever allocated, however
   // large the frame says it is.
   const std::size_t frame = ZSTD_findFrameCompressedSize(in.data(), in.size());
-  if (ZSTD_isError(frame) != 0) return false;
+  if (ZSTD_isError(frame) != 0) return std::nullopt;
   const std::size_t made =
       ZSTD_decompressDCtx(state_->zstd, out.data(), out.size(), in.data(), frame);
-  return ZSTD_isError(made) == 0 && made == out.size();
+  if (ZSTD_isError(made) != 0 || made != out.size()) return std::nullopt;
+  return frame;
 }
 
 }  // namespace ingot::imaging::qcow2

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "imaging/qcow2/header.hpp"
@@ -20,8 +21,10 @@ class Inflater {
   Inflater(const Inflater&) = delete;
   Inflater& operator=(const Inflater&) = delete;
 
-  /// False when `in` is damaged or does not hold exactly `out.size()` bytes.
-  [[nodiscard]] bool inflate(std::span<const std::byte> in, std::span<std::byte> out);
+  /// How many bytes of `in` the stream took; nothing when it is damaged or does not hold exactly
+  /// `out.size()` bytes.
+  [[nodiscard]] std::optional<std::size_t> inflate(std::span<const std::byte> in,
+                                                   std::span<std::byte> out);
 
  private:
   struct State;

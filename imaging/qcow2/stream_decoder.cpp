@@ -72,8 +72,15 @@ Result<void> StreamDecoder::consume(Slice slice) {
   slice_end_ += slice.size();
   slice_ = std::move(slice);
   if (current_ < slice_end_) INGOT_TRY(advance());
+  return submit();
+}
+
+// Hands on what was found so far, and forgets the held ends of clusters that are done by now.
+Result<void> StreamDecoder::submit() {
   batch_.slice = slice_;
-  return workers_->submit(std::exchange(batch_, {}));
+  INGOT_TRY(workers_->submit(std::exchange(batch_, {})));
+  for (const auto& used : workers_->take_inflated()) hold_.drop(used.host, used.length);
+  return {};
 }
 
 Result<void> StreamDecoder::end_of_stream() {
@@ -104,7 +111,7 @@ Result<void> StreamDecoder::end_of_stream() {
     }
     if (claims_.pop().kind != ClaimKind::skip) return truncated("a data cluster");
   }
-  return workers_->submit(std::exchange(batch_, {}));
+  return submit();
 }
 
 // Handles everything that the stream's bytes so far allow.
@@ -152,8 +159,9 @@ Result<void> StreamDecoder::begin_object(const Object& object) {
   if (object.kind == Kind::refill) return refill();
   // What of it has passed must have been held: if not, something else has used those bytes.
   const std::uint64_t passed = std::min(object.end, current_) - object.host;
-  if (passed > 0 && !hold_.has(object.host, passed)) return overlap(object);
-  if (object.kind == Kind::claim) return begin_claim(object);
+  const std::uint64_t held = hold_.available(object.host, passed);
+  if (object.kind == Kind::claim) return begin_claim(object, passed, held);
+  if (held < passed) return overlap(object);
 
   gathering_ = Gathering{object, {}, std::vector<std::byte>(passed), false};
   INGOT_TRY(hold_.read(object.host, gathering_->bytes));
@@ -168,9 +176,18 @@ Result<void> StreamDecoder::begin_object(const Object& object) {
   return {};
 }
 
-Result<void> StreamDecoder::begin_claim(const Object& object) {
+// `passed` bytes of the claim have passed, the first `held` of them are in the hold.
+Result<void> StreamDecoder::begin_claim(const Object& object, std::uint64_t passed,
+                                        std::uint64_t held) {
   const Claim claim = claims_.pop();
-  const std::uint64_t passed = std::min(object.end, current_) - object.host;
+  const bool complete = object.end <= current_;
+  if (held < passed) {
+    // A compressed cluster is given in whole sectors, and the end of its last one may be another
+    // cluster's, which has used it already. Whether enough is left shows when it is inflated.
+    const bool sector_shared = claim.kind == ClaimKind::compressed && complete && held > 0 &&
+                               claim.host + held >= align_down(object.end - 1, kSector);
+    if (!sector_shared) return overlap(object);
+  }
   gathering_ = Gathering{object, claim, {}, false};
   switch (claim.kind) {
     case ClaimKind::skip:
@@ -181,14 +198,13 @@ Result<void> StreamDecoder::begin_claim(const Object& object) {
       hold_.drop(claim.host, passed);
       break;
     case ClaimKind::compressed:
-      gathering_->bytes.resize(passed);
+      gathering_->bytes.resize(held);
       INGOT_TRY(hold_.read(claim.host, gathering_->bytes));
       // If all of it was held, its last sector stays: the next cluster may start there.
-      hold_.drop(claim.host,
-                 object.end <= current_ ? last_sector(claim, object.end) - claim.host : passed);
+      hold_.drop(claim.host, complete ? last_sector(claim, object.end) - claim.host : passed);
       break;
   }
-  if (object.end <= current_) return gathered();
+  if (complete) return gathered();
   return {};
 }
 
@@ -246,30 +262,25 @@ Result<void> StreamDecoder::gathered() {
       return {};
   }
   if (done.claim.kind != ClaimKind::compressed) return {};
-  Batch& batch = batch_;
-  batch.own.push_back(std::move(done.bytes));
-  batch.pieces.push_back({done.claim.guest, done.claim.host, batch.own.back(), true, false});
+  batch_.own.push_back(std::move(done.bytes));
+  batch_.pieces.push_back({done.claim.guest, done.claim.host, batch_.own.back(), true, false});
   // Many held clusters may be placed at once: hand them on before they pile up.
-  if (batch.own.size() * header_.cluster_size() >= 2 * MiB) {
-    batch.slice = slice_;
-    INGOT_TRY(workers_->submit(std::exchange(batch_, {})));
-  }
+  if (batch_.own.size() * header_.cluster_size() >= 2 * MiB) INGOT_TRY(submit());
   return done.streamed && !at_end_ ? compressed_done(done.claim) : Result<void>{};
 }
 
-// The sector that a compressed cluster ends in may hold the start of the next one.
+// The sector that a compressed cluster ends in may hold the start of the next one: of the next one
+// known, which is read from there, or of one that no table seen so far has named.
 Result<void> StreamDecoder::compressed_done(const Claim& claim) {
+  const std::uint64_t tail = std::max(last_sector(claim, current_), slice_begin_);
+  const std::uint64_t end = current_;
   if (!claims_.empty()) {
     const Claim& next = claims_.front();
-    if (next.kind == ClaimKind::compressed && next.host > claim.host && next.host < current_ &&
-        next.host >= slice_begin_) {
+    if (next.kind == ClaimKind::compressed && next.host > claim.host && next.host < end &&
+        next.host >= slice_begin_)
       current_ = next.host;
-      return {};
-    }
   }
-  if (!tables_outstanding()) return {};
-  const std::uint64_t tail = std::max(last_sector(claim, current_), slice_begin_);
-  if (tail >= current_) return {};
+  if (tail >= current_ || (!tables_outstanding() && horizon_ >= end)) return {};
   return hold_.put(tail, stream_bytes(tail, current_));
 }
 

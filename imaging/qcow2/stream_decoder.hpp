@@ -58,12 +58,13 @@ class StreamDecoder {
 
   Result<void> start(Slice first);
   Result<void> consume(Slice slice);
+  Result<void> submit();
   Result<void> advance();
   Result<void> end_of_stream();
 
   [[nodiscard]] std::optional<Object> next_object() const;
   Result<void> begin_object(const Object& object);
-  Result<void> begin_claim(const Object& object);
+  Result<void> begin_claim(const Object& object, std::uint64_t passed, std::uint64_t held);
   Result<void> gather();
   Result<void> gathered();
   Result<void> pass_gap(std::uint64_t end);

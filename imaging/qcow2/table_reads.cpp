@@ -80,10 +80,12 @@ Result<void> StreamDecoder::add_claims(std::vector<Claim> claims) {
   std::erase_if(claims, [this](const Claim& claim) { return claim.host >= horizon_; });
   claims_.add(std::move(claims));
   // Half as much memory again as is held. Images with more clusters than that ahead and in no order
-  // are read in windows.
-  const std::size_t most = std::max<std::size_t>(context_.hold_limit / 2 / sizeof(Claim), 1024);
+  // are read in windows, which takes a source that can be read twice.
+  const bool twice = in_.ranges() != nullptr && index_.keeps_fingerprints();
+  const std::size_t least = twice ? 1024 : 64 * 1024;
+  const std::size_t most = std::max<std::size_t>(context_.hold_limit / 2 / sizeof(Claim), least);
   if (claims_.size() <= most) return {};
-  if (in_.ranges() == nullptr || !index_.keeps_fingerprints())
+  if (!twice)
     return fail(Errc::image_not_streamable,
                 fmt::format("qcow2: more than {} clusters lie ahead in no order, more than memory "
                             "has room for, and the source cannot be read out of order",

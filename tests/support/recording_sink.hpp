@@ -59,15 +59,27 @@ class RecordingSink final : public ExtentSink {
   /// The decoded disk: as long as begin() said, or as what was covered. Uncovered bytes are 0xEE,
   /// so that a decoder cannot pass by forgetting its zeros.
   [[nodiscard]] std::vector<std::byte> image() const {
+    const std::uint64_t covered = locked(covered_.empty() ? 0 : covered_.rbegin()->second);
+    return image(std::max(covered, virtual_size().value_or(0)));
+  }
+  /// Its first `length` bytes.
+  [[nodiscard]] std::vector<std::byte> image(std::uint64_t length) const {
     const std::lock_guard lock(mutex_);
-    const std::uint64_t covered = covered_.empty() ? 0 : covered_.rbegin()->second;
-    std::vector<std::byte> out(std::max(covered, virtual_size_.value_or(0)), std::byte{0xEE});
-    for (const auto& [from, to] : covered_)
-      std::fill(out.begin() + static_cast<std::ptrdiff_t>(from),
-                out.begin() + static_cast<std::ptrdiff_t>(to), std::byte{0});
+    std::vector<std::byte> out(length, std::byte{0xEE});
+    const auto at = [&](std::uint64_t offset) {
+      return out.begin() + static_cast<std::ptrdiff_t>(std::min(offset, length));
+    };
+    for (const auto& [from, to] : covered_) std::fill(at(from), at(to), std::byte{0});
     for (const auto& [offset, bytes] : data_)
-      std::copy(bytes.begin(), bytes.end(), out.begin() + static_cast<std::ptrdiff_t>(offset));
+      if (offset < length)
+        std::copy_n(bytes.begin(), std::min<std::uint64_t>(bytes.size(), length - offset),
+                    at(offset));
     return out;
+  }
+  /// Where the last written (not zeroed) byte ends.
+  [[nodiscard]] std::uint64_t data_end() const {
+    const std::lock_guard lock(mutex_);
+    return data_.empty() ? 0 : data_.rbegin()->first + data_.rbegin()->second.size();
   }
   /// Covered guest ranges [from, to), neighbours merged, in order.
   [[nodiscard]] std::vector<std::pair<std::uint64_t, std::uint64_t>> covered() const {
