@@ -1,12 +1,14 @@
 /// Pooled, aligned, reference-counted buffers: the only memory image bytes travel in.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <stop_token>
+#include <utility>
 
 #include "disk/core/error.hpp"
 

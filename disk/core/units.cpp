@@ -11,7 +11,8 @@ std::string format_bytes(std::uint64_t bytes) {
   if (bytes < KiB) return fmt::format("{} B", bytes);
   auto value = static_cast<double>(bytes);
   std::size_t unit = 0;
-  while (value >= 1024.0 && unit + 1 < kUnits.size()) {
+  // What would round to "1024.0" of one unit is 1.0 of the next.
+  while (value >= 1023.95 && unit + 1 < kUnits.size()) {
     value /= 1024.0;
     ++unit;
   }
