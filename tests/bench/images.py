@@ -1,0 +1,69 @@
+"""The images that the benchmarks use, made once and kept."""
+import os
+import subprocess
+
+import lab
+
+MAKE = os.path.join(lab.HERE, "..", "demo", "make-debian-image")
+
+
+def debian():
+    """The big Debian image: (compressed qcow2, its sha256, the raw image it was made from)."""
+    qcow2 = lab.sh(MAKE, "--variant", "big")
+    with open(qcow2 + ".sha256", encoding="ascii") as file:
+        return qcow2, file.read().split()[0], qcow2.removesuffix(".qcow2") + ".raw"
+
+
+def _kept(directory, name, make):
+    path = os.path.join(directory, name)
+    if not os.path.exists(path):
+        make(path + ".part")
+        os.rename(path + ".part", path)
+    return path
+
+
+def _zstd(raw, path):
+    lab.sh("zstd", "-q", "-3", "-T0", raw, "-o", path)
+
+
+def _qemu_io(path, commands):
+    subprocess.run(["qemu-io", "-f", "qcow2", path], input="".join(line + "\n" for line in commands), text=True,
+                   stdout=subprocess.DEVNULL, check=True)
+
+
+def _sparse_1tib(path):
+    """1 TiB virtual with a little data everywhere: 2048 clusters, each under an L2 table of its own."""
+    lab.sh("qemu-img", "create", "-q", "-f", "qcow2", path, "1T")
+    _qemu_io(path, (f"write -q -P {1 + at % 255} {at * 512}M 64k" for at in range(2048)))
+
+
+def _mapped_1tib(path):
+    """1 TiB virtual whose every cluster has an L2 entry (all of them zero clusters): 128 MiB of tables."""
+    lab.sh("qemu-img", "create", "-q", "-f", "qcow2", path, "1T")
+    _qemu_io(path, (f"write -q -z {at}G 1G" for at in range(1024)))
+
+
+def _random(path):
+    """An image file of several GiB: data that nothing can shrink, in an uncompressed qcow2."""
+    plain = path + ".raw"
+    gib = 3.25
+    subprocess.run(f"head -c {int(gib * 2**30)} /dev/zero | openssl enc -aes-128-ctr -nosalt -K 00112233445566778899aabbccddeeff "
+                   f"-iv 00000000000000000000000000000000 > '{plain}'", shell=True, check=True)
+    lab.sh("qemu-img", "convert", "-f", "raw", "-O", "qcow2", plain, path)
+    os.unlink(plain)
+
+
+def memory_cases(directory, debian_qcow2, debian_raw):
+    """Name → (file that is served, the image to compare with, that one's format). What does not stand in `directory`
+    yet is made there."""
+    def case(path):
+        return path, path, "qcow2"
+
+    return {
+        "qcow2, compressed": (debian_qcow2, debian_raw, "raw"),
+        "raw": (debian_raw, debian_raw, "raw"),
+        "raw in zstd": (_kept(directory, "debian-12-big.raw.zst", lambda path: _zstd(debian_raw, path)), debian_raw, "raw"),
+        "qcow2, 3.25 GiB of random data": case(_kept(directory, "random.qcow2", _random)),
+        "qcow2, 1 TiB virtual, sparse": case(_kept(directory, "sparse-1tib.qcow2", _sparse_1tib)),
+        "qcow2, 1 TiB virtual, every cluster mapped": case(_kept(directory, "mapped-1tib.qcow2", _mapped_1tib)),
+    }
