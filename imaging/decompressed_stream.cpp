@@ -24,7 +24,9 @@ DecompressedStream::~DecompressedStream() {
 
 Result<Slice> DecompressedStream::next() {
   if (last_) return *last_;
-  auto slice = decoded_.pop(stop_.get_token());
+  // Asked first: what was decoded before the stop is not worth writing any more.
+  std::optional<Result<Slice>> slice;
+  if (!stop_.stop_requested()) slice = decoded_.pop(stop_.get_token());
   if (!slice)
     slice = fail(Errc::cancelled, fmt::format("decompressing {}: cancelled", name(compression_)));
   if (!*slice || (*slice)->empty()) last_ = *slice;

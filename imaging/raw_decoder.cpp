@@ -1,10 +1,10 @@
 // The raw decoder: the stream is the disk.
 //
 // Slices go to the sink as they are, without a copy. What is zero goes as zero extents: the scan
-// works in units of 64 KiB, joins neighbouring units and goes on across slices, so that a hole of
-// many GiB is one extent. A zero run inside a slice that is too short to be worth three operations
-// instead of one (64 KiB requests cost several times more per byte than 1 MiB ones, for writing and
-// for zeroing alike) is written as data.
+// works in units of 64 KiB, joins neighbouring units and goes on across slices, up to 16 MiB
+// (larger requests are no faster, and endless zeros must meet the target's end). A zero run inside
+// a slice that is too short to be worth three operations instead of one is written as data: 64 KiB
+// requests cost several times more per byte than 1 MiB ones, for writing and for zeroing alike.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::size_t kScanUnit = 64 * KiB;
 constexpr std::size_t kShortestInnerZeroRun = 256 * KiB;
+constexpr std::uint64_t kLongestZeroRun = 16 * MiB;
 
 class RawDecoder {
  public:
@@ -39,6 +40,7 @@ class RawDecoder {
       INGOT_TRY(write(slice.sub(data_from, at - data_from)));
       zeros_ += run_end - at;
       position_ += run_end - at;
+      if (zeros_ >= kLongestZeroRun) INGOT_TRY(flush_zeros());
       data_from = at = run_end;
     }
     return write(slice.sub(data_from));
@@ -49,8 +51,6 @@ class RawDecoder {
     INGOT_TRY(flush_zeros());
     return position_;
   }
-
-  [[nodiscard]] std::uint64_t position() const noexcept { return position_; }
 
  private:
   /// The scan unit at `offset` of the slice; units are aligned in the slice.

@@ -45,7 +45,7 @@ TEST_F(Tar, OfEveryFormatGivesItsFile) {
            "-c -b 1 -f - --format=ustar disk.img",
        }) {
     const Bytes file = tar(arguments);
-    for (const auto slice_size : kSliceSizes) {
+    for (const std::size_t slice_size : {11, 512, 1024 * 1024}) {
       const auto result = unwrap_all(file, slice_size);
       ASSERT_TRUE(result) << arguments << ": " << result.error().message();
       EXPECT_EQ(result->compression, "none+tar");
@@ -213,7 +213,7 @@ TEST_F(Tar, CannotExhaustMemoryWithASparseMap) {
     pax += (length < 100 ? std::to_string(line.size() + 3) : "") + " " + line;
   }
   std::string map = "50000000\n";
-  for (int i = 0; i < 4'000'000; ++i) map += "0\n0\n";
+  for (int i = 0; i < 2'000'000; ++i) map += "0\n0\n";
   const Bytes padding(512 - pax.size() % 512);
   const Bytes file = header("pax", pax.size(), 'x') + bytes_of(pax) + padding +
                      header("disk", 1'000'000'000, '0') + bytes_of(map);
