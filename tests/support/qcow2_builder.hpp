@@ -153,7 +153,7 @@ inline BuiltQcow2 build_qcow2(const Qcow2Layout& layout) {
   std::uint64_t l1_at = 0;
   const auto content = [&](std::size_t g, bool compressible) {
     std::vector<std::byte> bytes(cluster);
-    const unsigned kinds = compressible ? 2 + random() % 30 : 256;
+    const unsigned kinds = compressible ? 2 + static_cast<unsigned>(random() % 30) : 256;
     for (auto& byte : bytes) byte = static_cast<std::byte>(random() % kinds);
     std::memcpy(bytes.data(), &g, std::min(sizeof g, bytes.size()));
     return bytes;

@@ -1,0 +1,27 @@
+// Fuzz target: the text of a checksum file, and of a checksum.
+#include <cstdlib>
+#include <string>
+
+#include "imaging/digest.hpp"
+#include "tests/fuzz/fuzz.hpp"
+
+using namespace ingot;  // NOLINT: a test program of its own
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  const auto found = imaging::find_checksum(text, "disk.img", std::nullopt);
+  if (!found && found.error().cls() != ErrorClass::checksum) std::abort();
+  const auto literal = imaging::parse_checksum(text, imaging::DigestType::sha256);
+  if (!literal && literal.error().cls() != ErrorClass::usage) std::abort();
+  return 0;
+}
+
+std::vector<fuzz::Input> fuzz::seeds() {
+  const std::string sum(64, 'a');
+  std::vector<Input> inputs;
+  for (const std::string& text :
+       {sum + "  disk.img\n" + sum + " *other.img\n", "# list\nSHA256 (disk.img) = " + sum + "\n",
+        sum, "\\" + sum + "  di\\\\sk.img\r\n" + sum + "  ./x/disk.img\r\n"})
+    inputs.emplace_back(text.begin(), text.end());
+  return inputs;
+}

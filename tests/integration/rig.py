@@ -1,0 +1,176 @@
+"""What the integration tests share: loop devices, real web servers, real images, and the binary.
+
+Everything a test makes lives in one directory under /var/tmp (a disk, not a tmpfs) and is gone after it.
+INGOT names the binary under test.
+"""
+import hashlib
+import json
+import os
+import random
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SUPPORT = os.path.join(HERE, "..", "support")
+DEMO = os.path.join(HERE, "..", "demo")
+INGOT = os.environ.get("INGOT", os.path.join(HERE, "..", "..", "build", "dev", "agent", "ingot"))
+MIB = 1 << 20
+
+
+def sh(*argv, **kwargs):
+    """Runs a helper program; its failure is the test's."""
+    done = subprocess.run(argv, capture_output=True, text=True, **kwargs)
+    if done.returncode != 0:
+        raise AssertionError(f"{' '.join(argv)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+class Outcome:
+    """One run of the binary: its exit code, its events (with --progress json), and what it said."""
+
+    def __init__(self, code, out, err):
+        self.code = code
+        self.out = out
+        self.err = err
+        self.events = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+
+    @property
+    def result(self):
+        results = [e for e in self.events if e["event"] == "result"]
+        assert len(results) == 1 and self.events[-1] is results[0], f"one result, last: {self.out}{self.err}"
+        return results[0]
+
+    @property
+    def error_class(self):
+        return (self.result["error"] or {}).get("class")
+
+    @property
+    def error_code(self):
+        return (self.result["error"] or {}).get("code")
+
+    def __str__(self):
+        return f"exit {self.code}\n{self.out}\n{self.err}"
+
+
+class Case(unittest.TestCase):
+    """A test with a directory, and whatever it registers for clean-up."""
+
+    maxDiff = None
+
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="ingot-it-", dir="/var/tmp")
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    # The program.
+
+    def start(self, *args, **kwargs):
+        return subprocess.Popen([INGOT, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                stdin=subprocess.DEVNULL, text=True, **kwargs)
+
+    def ingot(self, *args, timeout=60, **kwargs):
+        process = self.start(*args, **kwargs)
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            self.fail(f"ingot {' '.join(args)}: no end after {timeout} s\n{out}\n{err}")
+        return Outcome(process.returncode, out, err)
+
+    def write(self, url, device, *args, **kwargs):
+        return self.ingot("write", "--image-url", url, "--device", device, "--yes", "--progress", "json",
+                          *args, **kwargs)
+
+    # Disks.
+
+    def loop(self, size, sector=512, fill=None, read_only=False):
+        """A loop device of `size` bytes, filled with random bytes if `fill` (a seed) is given."""
+        backing = tempfile.mktemp(prefix="disk-", dir=self.dir)
+        with open(backing, "wb") as disk:
+            if fill is not None:
+                disk.write(random.Random(fill).randbytes(size))
+            disk.truncate(size)
+        argv = ["losetup", "--find", "--show", "--direct-io=on", "--sector-size", str(sector)]
+        device = sh(*argv, *(["--read-only"] if read_only else []), backing).strip()
+        self.addCleanup(subprocess.run, ["losetup", "--detach", device], capture_output=True)
+        return device
+
+    # Images.
+
+    def disk_image(self, name="disk.raw", size=32 * MIB, seed=1, data=0.4):
+        """A raw disk image: a GPT with two partitions, noise, text and holes."""
+        path = self.path(name)
+        rng = random.Random(seed)
+        with open(path, "wb") as image:
+            image.truncate(size)
+            at = MIB
+            while at < size - 2 * MIB:
+                length = rng.randrange(1, 600) * 512
+                length = min(length, size - 2 * MIB - at)
+                if rng.random() < data:
+                    image.seek(at)
+                    block = rng.randbytes(length) if rng.random() < 0.5 else bytes(rng.choices(b"abcde", k=64)) * (length // 64)
+                    image.write(block)
+                at += length
+        subprocess.run(["sfdisk", "--quiet", path], input=f"label: gpt\nstart=2048, size=8192, type=U\nstart=10240, size={(size // 512) - 10240 - 2048}, type=L\n",
+                       text=True, check=True, capture_output=True)
+        return path
+
+    def qcow2(self, raw, *args, name=None):
+        path = self.path(name or os.path.basename(raw) + ".qcow2")
+        sh("qemu-img", "convert", "-f", "raw", "-O", "qcow2", *args, raw, path)
+        return path
+
+    # Servers.
+
+    def nginx(self, directory=None):
+        """A real nginx on loopback; returns its URL."""
+        state = tempfile.mkdtemp(prefix="nginx-", dir=self.dir)
+        server = subprocess.Popen([os.path.join(DEMO, "serve-directory"), directory or self.dir, state],
+                                  stdout=subprocess.PIPE, text=True)
+        self.addCleanup(self._stop, server)
+        return server.stdout.readline().strip()
+
+    def _stop(self, process):
+        process.terminate()
+        process.wait(timeout=10)
+        process.stdout.close()
+
+    # Looking at disks.
+
+    def assert_disk_is(self, device, raw):
+        """The device starts with exactly the bytes of `raw`."""
+        with open(device, "rb") as disk, open(raw, "rb") as image:
+            at = 0
+            while True:
+                want = image.read(4 * MIB)
+                if not want:
+                    return
+                have = disk.read(len(want))
+                if have != want:
+                    bad = next(i for i, (a, b) in enumerate(zip(have, want)) if a != b)
+                    self.fail(f"{device} differs from {raw} at byte {at + bad}")
+                at += len(want)
+
+    def head(self, device, size=MIB):
+        with open(device, "rb") as disk:
+            return disk.read(size)
+
+    def assert_not_bootable(self, device):
+        self.assertEqual(self.head(device).strip(b"\0"), b"", f"{device}: its first MiB is not zeros")
+        with open(device, "rb") as disk:
+            disk.seek(-MIB, os.SEEK_END)
+            self.assertEqual(disk.read().strip(b"\0"), b"", f"{device}: its last MiB is not zeros")
+
+
+def digest(path, algorithm="sha256"):
+    value = hashlib.new(algorithm)
+    with open(path, "rb") as file:
+        while block := file.read(4 * MIB):
+            value.update(block)
+    return value.hexdigest()
