@@ -88,8 +88,8 @@ TEST_P(EveryFormat, RefusesATruncatedSecondMember) {
 TEST_P(EveryFormat, NeverGivesWrongBytes) {
   // One bit of every byte in turn: some flips change nothing that matters (a time stamp), any other
   // must be found.
-  Bytes original = payload(42'000);  // text, and 2,000 bytes of noise
-  original.erase(original.begin() + 3'000, original.begin() + 40'000);
+  Bytes original = payload(42'000);  // text, and 800 bytes of noise
+  original.erase(original.begin() + 1'000, original.begin() + 41'200);
   const Bytes file = compressed(original);
   std::size_t refused = 0;
   for (std::size_t at = GetParam().magic; at < file.size(); ++at) {
