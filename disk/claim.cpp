@@ -1,0 +1,169 @@
+#include "disk/claim.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/fs.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "disk/core/units.hpp"
+#include "disk/in_use.hpp"
+
+namespace ingot::disk {
+namespace {
+
+// O_DIRECT on a file system asks for its logical block at least; this is enough for all of them.
+constexpr std::uint32_t kFileAlignment = 4096;
+
+Error open_error(const std::string& path, int error) {
+  switch (error) {
+    case EBUSY:
+      return Error(Errc::device_in_use, fmt::format("{} is in use by another program", path),
+                   "find out which (lsof, lsblk), end it, and try again");
+    case EACCES:
+    case EPERM:
+      return system_error(Errc::device_permission, "opening " + path, error, "run this as root");
+    case EROFS:
+      return Error(Errc::device_read_only, fmt::format("{} is read-only", path),
+                   "clear its write protection (blockdev --setrw) or choose another disk");
+    case ENOENT:
+    case ENXIO:
+    case ENODEV:
+      return system_error(Errc::device_missing, "opening " + path, error,
+                          "check the name with lsblk");
+    default:
+      return system_error(Errc::device_unsuitable, "opening " + path, error,
+                          "check the disk's health (dmesg)");
+  }
+}
+
+Result<UniqueFd> open_fd(const std::string& path, int flags) {
+  UniqueFd fd(::open(path.c_str(), flags | O_CLOEXEC, 0600));
+  if (!fd) return tl::unexpected(open_error(path, errno));
+  return fd;
+}
+
+Result<Claim> claim_block(const std::string& path, const struct stat& before,
+                          const ClaimOptions& options) {
+  if (const std::string disk = parent_disk(before.st_rdev); !disk.empty())
+    return fail(Errc::device_unsuitable, fmt::format("{} is a partition, not a disk", path),
+                "name the whole disk: /dev/" + disk);
+  INGOT_TRY(check_unused(before.st_rdev, path));
+  const int access = options.read_only ? O_RDONLY : O_RDWR;
+  Claim target;
+  target.path = path;
+  target.block_device = true;
+  auto opened = open_fd(path, access | O_EXCL | O_DIRECT);
+  target.direct = opened.has_value();
+  // A device without O_DIRECT (few have none) is written through the page cache.
+  if (!opened && opened.error().code() == Errc::device_unsuitable)
+    opened = open_fd(path, access | O_EXCL);
+  if (!opened) return tl::unexpected(opened.error());
+  target.fd = *std::move(opened);
+
+  struct stat now {};
+  if (::fstat(target.fd.get(), &now) != 0 || !S_ISBLK(now.st_mode) || now.st_rdev != before.st_rdev)
+    return fail(Errc::device_changed, fmt::format("{} became another device just now", path),
+                "devices are being added or removed; try again when that has settled");
+  // What was mounted between the first look and the exclusive open shows now; nothing can be
+  // mounted from here on.
+  INGOT_TRY(check_unused(now.st_rdev, path));
+
+  int read_only = 0, sector = 0;
+  if (::ioctl(target.fd.get(), BLKGETSIZE64, &target.size) != 0 ||
+      ::ioctl(target.fd.get(), BLKSSZGET, &sector) != 0 ||
+      ::ioctl(target.fd.get(), BLKROGET, &read_only) != 0)
+    return tl::unexpected(system_error(Errc::device_unsuitable, "asking for the size of " + path,
+                                       errno, "check the disk's health (dmesg)"));
+  if (read_only != 0) return tl::unexpected(open_error(path, EROFS));
+  if (target.size == 0)
+    return fail(Errc::device_unsuitable, fmt::format("{} has no medium", path),
+                "insert one, or choose another disk");
+  target.logical_sector = static_cast<std::uint32_t>(sector);
+  target.io_alignment = target.logical_sector;
+  return target;
+}
+
+Result<Claim> finish_file(Claim target, UniqueFd fd, const ClaimOptions& options) {
+  target.buffered_fd = std::move(fd);
+  if (::flock(target.buffered_fd.get(), LOCK_EX | LOCK_NB) != 0)
+    return tl::unexpected(open_error(target.path, EBUSY));
+  struct stat now {};
+  ::fstat(target.buffered_fd.get(), &now);
+  if (options.create_size && static_cast<std::uint64_t>(now.st_size) < *options.create_size) {
+    if (::ftruncate(target.buffered_fd.get(), static_cast<off_t>(*options.create_size)) != 0)
+      return tl::unexpected(
+          system_error(Errc::device_unsuitable,
+                       fmt::format("making {} {} bytes large", target.path, *options.create_size),
+                       errno, "choose a size that the file system can hold"));
+    ::fstat(target.buffered_fd.get(), &now);
+  }
+  target.size = static_cast<std::uint64_t>(now.st_size);
+  if (target.size == 0)
+    return fail(Errc::device_too_small, fmt::format("{} is an empty file", target.path),
+                "give the size of the disk to make with --size");
+  // A second descriptor of the same file: O_DIRECT for all that is aligned.
+  const std::string again = fmt::format("/proc/self/fd/{}", target.buffered_fd.get());
+  const int access = options.read_only ? O_RDONLY : O_RDWR;
+  auto direct = open_fd(again, access | O_DIRECT);
+  target.direct = direct.has_value();
+  if (!direct) direct = open_fd(again, access);
+  if (!direct) return tl::unexpected(direct.error());
+  target.fd = *std::move(direct);
+  target.io_alignment = target.direct ? kFileAlignment : 1;
+  return target;
+}
+
+Result<Claim> claim_file(const std::string& path, const ClaimOptions& options) {
+  INGOT_TRY_ASSIGN(UniqueFd fd, open_fd(path, options.read_only ? O_RDONLY : O_RDWR));
+  struct stat now {};
+  if (::fstat(fd.get(), &now) != 0 || !S_ISREG(now.st_mode))
+    return fail(Errc::device_changed, fmt::format("{} became something else just now", path),
+                "try again");
+  INGOT_TRY(check_file_unused(now.st_dev, now.st_ino, path));
+  Claim target;
+  target.path = path;
+  return finish_file(std::move(target), std::move(fd), options);
+}
+
+Result<Claim> create_file(const std::string& path, const ClaimOptions& options) {
+  Claim target;
+  target.path = path;
+  if (options.read_only) {
+    // A rehearsal makes nothing: a file of that size that has no name.
+    UniqueFd fd(::memfd_create("ingot", MFD_CLOEXEC));
+    if (!fd) return tl::unexpected(open_error(path, errno));
+    ClaimOptions writable = options;
+    writable.read_only = false;
+    return finish_file(std::move(target), std::move(fd), writable);
+  }
+  INGOT_TRY_ASSIGN(UniqueFd fd, open_fd(path, O_RDWR | O_CREAT | O_EXCL));
+  return finish_file(std::move(target), std::move(fd), options);
+}
+
+}  // namespace
+
+Result<Claim> claim(const std::string& path, const ClaimOptions& options) {
+  struct stat before {};
+  if (::stat(path.c_str(), &before) != 0) {
+    if (errno == ENOENT && options.create_size) return create_file(path, options);
+    if (errno == ENOENT)
+      return fail(
+          Errc::device_missing, fmt::format("{} does not exist", path),
+          "check the name with lsblk; to make a disk image file, give its size with --size");
+    return tl::unexpected(open_error(path, errno));
+  }
+  if (S_ISBLK(before.st_mode)) return claim_block(path, before, options);
+  if (S_ISREG(before.st_mode)) return claim_file(path, options);
+  return fail(Errc::device_unsuitable,
+              fmt::format("{} is {}, neither a disk nor a regular file", path,
+                          S_ISDIR(before.st_mode)   ? "a directory"
+                          : S_ISCHR(before.st_mode) ? "a character device"
+                                                    : "a special file"),
+              "name a whole disk such as /dev/sda, or a file");
+}
+
+}  // namespace ingot::disk

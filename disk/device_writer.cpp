@@ -1,0 +1,338 @@
+#include "disk/device_writer.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "disk/core/units.hpp"
+#include "disk/gpt_sector.hpp"
+#include "disk/io_engine.hpp"
+#include "disk/zero_queue.hpp"
+#include "disk/zeroing.hpp"
+
+namespace ingot::disk {
+namespace {
+
+constexpr std::uint64_t kWithheld = 1 * MiB;
+constexpr std::size_t kBufferBytes = 1 * MiB;
+
+// One stretch of the target that is kept in memory until commit.
+struct Withheld {
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
+  std::unique_ptr<std::byte[], void (*)(std::byte*)> bytes{nullptr, [](std::byte*) {}};
+
+  void allocate(std::uint64_t from, std::uint64_t to) {
+    begin = from;
+    end = to;
+    const std::size_t size = std::max<std::size_t>(align_up(to - from, kBufferAlignment), 1);
+    bytes = {static_cast<std::byte*>(::operator new[](size, std::align_val_t{kBufferAlignment})),
+             [](std::byte* p) { ::operator delete[](p, std::align_val_t{kBufferAlignment}); }};
+    std::memset(bytes.get(), 0, size);
+  }
+  [[nodiscard]] std::span<const std::byte> all() const { return {bytes.get(), end - begin}; }
+};
+
+}  // namespace
+
+struct DeviceWriter::Impl {
+  Impl(const Claim& claimed, const WriterOptions& given, ProgressCounters& counts, FirstError& of)
+      : target(claimed),
+        options(given),
+        counters(counts),
+        job(of),
+        pool(kBufferBytes, given.buffer_count) {
+    head.allocate(0, std::min(kWithheld, target.size));
+    const std::uint64_t tail_begin = target.size > 2 * kWithheld
+                                         ? align_down(target.size - kWithheld, kBufferAlignment)
+                                         : head.end;
+    tail.allocate(tail_begin, target.size);
+  }
+
+  Result<void> prepare(std::optional<std::uint64_t> size) {
+    if (size && *size > target.size)
+      return fail(
+          Errc::device_too_small,
+          fmt::format("the image's disk has {} bytes ({}), {} has {} ({}): {} bytes too few", *size,
+                      format_bytes(*size), target.path, target.size, format_bytes(target.size),
+                      *size - target.size),
+          "choose a larger disk or a smaller image");
+    virtual_size = size;
+    begun = true;
+    if (options.dry_run) return {};
+    touched = true;
+    // Before anything else, and on the medium: from here on the old system does not boot either.
+    INGOT_TRY(write_zeros(target, head.begin, head.end - head.begin));
+    INGOT_TRY(write_zeros(target, tail.begin, tail.end - tail.begin));
+    INGOT_TRY(flush(target));
+
+    const auto failed = [this](Error error) { job.report(std::move(error)); };
+    const IoEngine::Config config{target.fd.get(),
+                                  target.path,
+                                  options.queue_depth,
+                                  job.token(),
+                                  [this](std::uint64_t n) { counters.bytes_written += n; },
+                                  failed};
+    if (options.use_io_uring) engine = make_uring_engine(config);
+    if (!engine) engine = make_pwrite_engine(config);
+    zeroes.emplace(
+        target, job.token(), [this](std::uint64_t n) { counters.bytes_zeroed += n; }, failed);
+    return {};
+  }
+
+  // Refuses an extent that does not fit, before anything is done with it.
+  Result<void> check(std::uint64_t offset, std::uint64_t length) const {
+    if (!begun) return fail(Errc::internal_bug, "an extent before begin()");
+    const auto end = checked_add(offset, length);
+    if (!end || *end > target.size)
+      return fail(Errc::image_too_large,
+                  fmt::format("the image decodes to more than the {} bytes ({}) of {}", target.size,
+                              format_bytes(target.size), target.path),
+                  "choose a larger disk; if the image should be smaller, it is damaged or hostile");
+    if (virtual_size && *end > *virtual_size)
+      return fail(Errc::internal_bug, fmt::format("an extent ends at {}, past the image's size {}",
+                                                  *end, *virtual_size));
+    if (job.token().stop_requested())
+      return tl::unexpected(job.or_else(Error(Errc::cancelled, "writing: cancelled")));
+    return {};
+  }
+
+  // Splits [offset, offset + length) at the withheld regions: `withheld(region, from, to)` for what
+  // lies in one, `open(from, to)` for the rest.
+  template <class InRegion, class Open>
+  Result<void> split(std::uint64_t offset, std::uint64_t length, InRegion withheld, Open open) {
+    const std::uint64_t end = offset + length;
+    for (Withheld* region : {&head, &tail}) {
+      const std::uint64_t from = std::max(offset, region->begin);
+      const std::uint64_t to = std::min(end, region->end);
+      if (from < to) INGOT_TRY(withheld(*region, from, to));
+    }
+    const std::uint64_t from = std::max(offset, head.end);
+    const std::uint64_t to = std::min(end, tail.begin);
+    return from < to ? open(from, to) : Result<void>{};
+  }
+
+  Result<void> keep(Withheld& region, std::uint64_t from, std::uint64_t to, const std::byte* data) {
+    if (data != nullptr) {
+      // Different threads write different bytes: no byte comes twice.
+      std::memcpy(region.bytes.get() + (from - region.begin), data, to - from);
+      counters.bytes_written += to - from;
+    } else {
+      counters.bytes_zeroed += to - from;
+    }
+    if (&region != &head || from >= kGptProbeBytes) return {};
+    const std::uint64_t seen =
+        gpt_bytes.fetch_add(std::min<std::uint64_t>(to, kGptProbeBytes) - from,
+                            std::memory_order_acq_rel) +
+        std::min<std::uint64_t>(to, kGptProbeBytes) - from;
+    return seen == kGptProbeBytes ? check_gpt() : Result<void>{};
+  }
+
+  Result<void> check_gpt() const {
+    const std::uint32_t made_for = gpt_sector_size(head.all());
+    if (!target.block_device || made_for == 0 || made_for == target.logical_sector) return {};
+    return fail(
+        Errc::device_sector_size,
+        fmt::format("the image's GPT was made for sectors of {} bytes, {} has sectors of {}: "
+                    "no firmware would find its partitions",
+                    made_for, target.path, target.logical_sector),
+        "use an image that was built for this sector size, or a disk of the other kind");
+  }
+
+  Result<void> write_open(std::uint64_t offset, Slice data) {
+    const std::uint64_t align = target.io_alignment;
+    // The unaligned edges first, one by one; what is between them goes out as it is.
+    const std::uint64_t from = align_up(offset, align);
+    const std::uint64_t to = align_down(offset + data.size(), align);
+    if (from >= to) return write_edge(offset, data.bytes());
+    if (offset < from) INGOT_TRY(write_edge(offset, data.bytes().first(from - offset)));
+    if (to < offset + data.size()) INGOT_TRY(write_edge(to, data.bytes().subspan(to - offset)));
+    Slice middle = data.sub(from - offset, to - from);
+    if (is_aligned(reinterpret_cast<std::uintptr_t>(middle.bytes().data()), align))
+      return submit(from, std::move(middle));
+    for (std::uint64_t done = 0; done < middle.size();) {
+      INGOT_TRY_ASSIGN(const BufferRef copy, bounce.acquire(job.token()));
+      const auto part = std::min<std::uint64_t>(copy.bytes().size(), middle.size() - done);
+      std::memcpy(copy.bytes().data(), middle.bytes().data() + done, part);
+      INGOT_TRY(submit(from + done, Slice(copy, copy.bytes().first(part))));
+      done += part;
+    }
+    return {};
+  }
+
+  Result<void> submit(std::uint64_t offset, Slice data) {
+    auto sent = engine->submit(offset, std::move(data));
+    if (!sent) return tl::unexpected(job.or_else(sent.error()));
+    return sent;
+  }
+
+  // Less than a block, inside one block or several: read, change, write. On a regular file the page
+  // cache does that.
+  Result<void> write_edge(std::uint64_t offset, std::span<const std::byte> data) {
+    counters.bytes_written += data.size();
+    return edge(offset, data.size(), data.data());
+  }
+
+  Result<void> edge(std::uint64_t offset, std::uint64_t length, const std::byte* data) {
+    if (!target.block_device)
+      return data != nullptr ? write_all(target, offset, {data, length})
+                             : write_zeros(target, offset, length);
+    const std::lock_guard lock(edge_mutex);  // two edges may share a block
+    alignas(kBufferAlignment) std::byte block[kBufferAlignment];
+    const std::uint64_t size = target.io_alignment;
+    while (length > 0) {
+      const std::uint64_t start = align_down(offset, size);
+      const std::uint64_t part = std::min(length, start + size - offset);
+      const ssize_t n = ::pread(target.fd.get(), block, size, static_cast<off_t>(start));
+      if (n != static_cast<ssize_t>(size))
+        return tl::unexpected(
+            system_error(Errc::write_io, fmt::format("reading {} at byte {}", target.path, start),
+                         n < 0 ? errno : EIO,
+                         "the disk failed or went away; check its health (dmesg, smartctl)"));
+      if (data != nullptr) {
+        std::memcpy(block + (offset - start), data, part);
+        data += part;
+      } else {
+        std::memset(block + (offset - start), 0, part);
+      }
+      INGOT_TRY(write_all(target, start, std::span<const std::byte>(block, size)));
+      offset += part;
+      length -= part;
+    }
+    return {};
+  }
+
+  Result<void> zero_open(std::uint64_t from, std::uint64_t to) {
+    // A file system zeroes any range; a block device, whole sectors.
+    const std::uint64_t align = target.block_device ? target.logical_sector : 1;
+    const std::uint64_t inner_from = align_up(from, align);
+    const std::uint64_t inner_to = align_down(to, align);
+    const auto zero_edge = [this](std::uint64_t a, std::uint64_t b) -> Result<void> {
+      counters.bytes_zeroed += b - a;
+      return edge(a, b - a, nullptr);
+    };
+    if (inner_from >= inner_to) return zero_edge(from, to);
+    if (from < inner_from) INGOT_TRY(zero_edge(from, inner_from));
+    if (inner_to < to) INGOT_TRY(zero_edge(inner_to, to));
+    auto added = zeroes->add(inner_from, inner_to - inner_from);
+    if (!added) return tl::unexpected(job.or_else(added.error()));
+    return {};
+  }
+
+  Result<void> settle() {
+    engine->drain();
+    zeroes->drain();
+    if (auto error = job.get()) return tl::unexpected(*error);
+    if (job.token().stop_requested()) return fail(Errc::cancelled, "writing: cancelled");
+    return {};
+  }
+
+  const Claim& target;
+  const WriterOptions options;
+  ProgressCounters& counters;
+  FirstError& job;
+  BufferPool pool;
+  BufferPool bounce{kBufferBytes, 2};
+  std::optional<std::uint64_t> virtual_size;
+  bool begun = false;
+  bool touched = false;
+  bool committed = false;
+  Withheld head;
+  Withheld tail;
+  std::atomic<std::uint64_t> gpt_bytes{0};  // of the first kGptProbeBytes, how many have come
+  std::mutex edge_mutex;
+  std::unique_ptr<IoEngine> engine;
+  std::optional<ZeroQueue> zeroes;
+};
+
+DeviceWriter::DeviceWriter(const Claim& target, const WriterOptions& options,
+                           ProgressCounters& counters, FirstError& job)
+    : impl_(std::make_unique<Impl>(target, options, counters, job)) {}
+
+DeviceWriter::~DeviceWriter() {
+  // Nobody is left to tell of a failure here; whoever can be told has called abandon().
+  if (impl_->touched && !impl_->committed) static_cast<void>(abandon());
+}
+
+Result<void> DeviceWriter::begin(std::optional<std::uint64_t> virtual_size) {
+  if (impl_->begun) return fail(Errc::internal_bug, "begin() called twice");
+  return impl_->prepare(virtual_size);
+}
+
+Result<BufferRef> DeviceWriter::buffer() {
+  auto buffer = impl_->pool.acquire(impl_->job.token());
+  if (!buffer) return tl::unexpected(impl_->job.or_else(buffer.error()));
+  return buffer;
+}
+
+Result<void> DeviceWriter::write(std::uint64_t guest_offset, Slice data) {
+  INGOT_TRY(impl_->check(guest_offset, data.size()));
+  return impl_->split(
+      guest_offset, data.size(),
+      [&](Withheld& region, std::uint64_t from, std::uint64_t to) {
+        return impl_->keep(region, from, to, data.bytes().data() + (from - guest_offset));
+      },
+      [&](std::uint64_t from, std::uint64_t to) -> Result<void> {
+        if (impl_->options.dry_run) {
+          impl_->counters.bytes_written += to - from;
+          return {};
+        }
+        return impl_->write_open(from, data.sub(from - guest_offset, to - from));
+      });
+}
+
+Result<void> DeviceWriter::zero(std::uint64_t guest_offset, std::uint64_t length) {
+  INGOT_TRY(impl_->check(guest_offset, length));
+  return impl_->split(
+      guest_offset, length,
+      [&](Withheld& region, std::uint64_t from, std::uint64_t to) {
+        return impl_->keep(region, from, to, nullptr);
+      },
+      [&](std::uint64_t from, std::uint64_t to) -> Result<void> {
+        if (impl_->options.dry_run) {
+          impl_->counters.bytes_zeroed += to - from;
+          return {};
+        }
+        return impl_->zero_open(from, to);
+      });
+}
+
+Result<void> DeviceWriter::finish() {
+  if (!impl_->begun) return fail(Errc::internal_bug, "finish() before begin()");
+  if (impl_->options.dry_run) return impl_->check_gpt();
+  INGOT_TRY(impl_->settle());
+  return flush(impl_->target);
+}
+
+Result<void> DeviceWriter::commit() {
+  if (impl_->options.dry_run) return {};
+  if (!impl_->touched || impl_->committed) return fail(Errc::internal_bug, "commit() out of order");
+  INGOT_TRY(impl_->check_gpt());
+  INGOT_TRY(write_all(impl_->target, impl_->tail.begin, impl_->tail.all()));
+  INGOT_TRY(flush(impl_->target));
+  // One request: it is on the disk, or the zeros of begin() are.
+  INGOT_TRY(write_all(impl_->target, impl_->head.begin, impl_->head.all()));
+  INGOT_TRY(flush(impl_->target));
+  impl_->committed = true;
+  return {};
+}
+
+Result<void> DeviceWriter::abandon() {
+  if (!impl_->touched || impl_->committed) return {};
+  if (impl_->engine) impl_->engine->drain();
+  impl_->zeroes.reset();
+  INGOT_TRY(write_zeros(impl_->target, impl_->head.begin, impl_->head.end - impl_->head.begin));
+  INGOT_TRY(write_zeros(impl_->target, impl_->tail.begin, impl_->tail.end - impl_->tail.begin));
+  return flush(impl_->target);
+}
+
+bool DeviceWriter::touched() const noexcept {
+  return impl_->touched;
+}
+
+}  // namespace ingot::disk
