@@ -1,0 +1,271 @@
+// Extents onto real loop devices and files, against a model, with both engines. Needs root.
+#include "disk/device_writer.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <random>
+#include <thread>
+
+#include "disk/core/units.hpp"
+#include "tests/support/command.hpp"
+#include "tests/support/loop_device.hpp"
+
+namespace ingot::test {
+namespace {
+
+using Bytes = std::vector<std::byte>;
+using disk::DeviceWriter;
+
+// A writer on a claimed target, and what belongs to it.
+struct Rig {
+  explicit Rig(const std::string& path, const disk::WriterOptions& options = {},
+               const disk::ClaimOptions& claim_options = {})
+      : target(claimed(path, claim_options)), writer(target, options, counters, job) {}
+  static disk::Claim claimed(const std::string& path, const disk::ClaimOptions& options) {
+    auto claim = disk::claim(path, options);
+    EXPECT_TRUE(claim.has_value()) << claim.error().message();
+    return *std::move(claim);
+  }
+  Result<void> complete() {
+    INGOT_TRY(writer.finish());
+    return writer.commit();
+  }
+  disk::Claim target;
+  ProgressCounters counters;
+  FirstError job;
+  DeviceWriter writer;
+};
+
+Slice slice_of(Rig& rig, const std::byte* data, std::size_t size, std::size_t shift = 0) {
+  auto buffer = rig.writer.buffer();
+  EXPECT_TRUE(buffer.has_value());
+  std::memcpy(buffer->bytes().data() + shift, data, size);
+  const auto bytes = buffer->bytes().subspan(shift, size);
+  return Slice(*std::move(buffer), bytes);
+}
+
+struct Kind {
+  const char* name;
+  unsigned sector;  // 0: a regular file
+  bool uring;
+  unsigned granule;  // extents start and end at multiples of it
+};
+
+class EveryTarget : public testing::TestWithParam<Kind> {};
+
+// The whole disk, cut into random extents, from three threads at once, over old content.
+TEST_P(EveryTarget, HoldsExactlyWhatItWasGiven) {
+  const Kind kind = GetParam();
+  const std::uint64_t size = 24 * MiB, image = 24 * MiB - 3 * 4096 - (kind.granule < 512 ? 77 : 0);
+  std::mt19937 random(kind.granule + kind.sector);
+  Bytes model(image);
+  for (auto& byte : model) byte = static_cast<std::byte>(random());
+  struct Extent {
+    std::uint64_t from, length;
+    bool zero;
+  };
+  std::vector<Extent> extents;
+  for (std::uint64_t at = 0; at < image;) {
+    const std::uint64_t most = random() % 3 == 0 ? 900 * KiB : 40 * KiB;
+    const std::uint64_t length =
+        std::min<std::uint64_t>(image - at, kind.granule * (1 + random() % (most / kind.granule)));
+    const bool zero = random() % 3 == 0;
+    if (zero) std::fill_n(model.begin() + static_cast<std::ptrdiff_t>(at), length, std::byte{0});
+    extents.push_back({at, length, zero});
+    at += length;
+  }
+  std::shuffle(extents.begin(), extents.end(), random);
+
+  std::optional<LoopDevice> loop;
+  const TempDir dir;
+  std::string path = dir.path("disk.img");
+  if (kind.sector != 0) {
+    loop.emplace(size, kind.sector);
+    path = loop->path();
+    run("dd if=/dev/urandom of=" + path + " bs=1M count=24 oflag=direct status=none");
+  } else {
+    run("dd if=/dev/urandom of=" + path + " bs=1M count=24 status=none");
+  }
+  {
+    Rig rig(path, {.buffer_count = 8, .queue_depth = 4, .use_io_uring = kind.uring});
+    ASSERT_TRUE(rig.writer.begin(image).has_value());
+    std::atomic<std::size_t> next{0};
+    const auto work = [&] {
+      for (std::size_t i = next++; i < extents.size(); i = next++) {
+        const Extent& e = extents[i];
+        const auto done = e.zero ? rig.writer.zero(e.from, e.length)
+                                 : rig.writer.write(e.from, slice_of(rig, &model[e.from], e.length,
+                                                                     i % 2 == 0 ? 0 : 24));
+        ASSERT_TRUE(done.has_value()) << done.error().message();
+      }
+    };
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 3; ++i) threads.emplace_back(work);
+    threads.clear();
+    ASSERT_TRUE(rig.writer.finish().has_value());
+
+    Bytes before(size);
+    {
+      std::ifstream(path, std::ios::binary)
+          .read(reinterpret_cast<char*>(before.data()), static_cast<std::streamsize>(size));
+    }
+    EXPECT_TRUE(std::all_of(before.begin(), before.begin() + MiB, [](auto b) {
+      return b == std::byte{0};
+    })) << "the head is on the disk before commit";
+    EXPECT_TRUE(std::all_of(before.end() - MiB, before.end(), [](auto b) {
+      return b == std::byte{0};
+    })) << "the tail is on the disk before commit";
+    ASSERT_TRUE(rig.writer.commit().has_value());
+    EXPECT_EQ(rig.counters.bytes_written + rig.counters.bytes_zeroed, image);
+  }
+  const Bytes after = loop ? loop->content() : read_file(path);
+  EXPECT_TRUE(std::equal(model.begin(), model.end(), after.begin()));
+  EXPECT_EQ(after.size(), size);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, EveryTarget,
+                         testing::Values(Kind{"loop512_uring", 512, true, 4096},
+                                         Kind{"loop512_pwrite", 512, false, 4096},
+                                         Kind{"loop512_sectors", 512, true, 512},
+                                         Kind{"loop4096_sectors_of_512", 4096, true, 512},
+                                         Kind{"loop4096_pwrite_bytes", 4096, false, 1},
+                                         Kind{"file_uring", 0, true, 4096},
+                                         Kind{"file_bytes", 0, true, 1},
+                                         Kind{"file_pwrite_sectors", 0, false, 512}),
+                         [](const auto& kind) { return kind.param.name; });
+
+TEST(DeviceWriter, WhatIsNotCommittedDoesNotBoot) {
+  const LoopDevice loop(8 * MiB);
+  run("dd if=/dev/urandom of=" + loop.path() + " bs=1M count=8 oflag=direct status=none");
+  {
+    Rig rig(loop.path());
+    EXPECT_FALSE(rig.writer.touched());
+    ASSERT_TRUE(rig.writer.begin(8 * MiB).has_value());
+    EXPECT_TRUE(rig.writer.touched());
+    const Bytes data(512 * KiB, std::byte{7});
+    ASSERT_TRUE(rig.writer.write(0, slice_of(rig, data.data(), data.size())).has_value());
+    ASSERT_TRUE(rig.writer.write(7 * MiB, slice_of(rig, data.data(), data.size())).has_value());
+    ASSERT_TRUE(rig.writer.finish().has_value());
+  }
+  const Bytes disk = loop.content();
+  const auto zero = [](std::byte b) { return b == std::byte{0}; };
+  EXPECT_TRUE(std::all_of(disk.begin(), disk.begin() + MiB, zero));
+  EXPECT_TRUE(std::all_of(disk.end() - MiB, disk.end(), zero));
+}
+
+TEST(DeviceWriter, AnImageOneSectorTooLargeIsRefusedUntouched) {
+  const LoopDevice loop(8 * MiB);
+  run("dd if=/dev/urandom of=" + loop.path() + " bs=1M count=8 oflag=direct status=none");
+  const Bytes before = loop.content();
+  {
+    Rig rig(loop.path());
+    const auto begun = rig.writer.begin(8 * MiB + 512);
+    ASSERT_FALSE(begun.has_value());
+    EXPECT_EQ(begun.error().code(), Errc::device_too_small);
+    EXPECT_NE(begun.error().message().find("512 bytes too few"), std::string::npos);
+    EXPECT_FALSE(rig.writer.touched());
+  }
+  EXPECT_TRUE(loop.content() == before);
+}
+
+TEST(DeviceWriter, ABombEndsAtTheTargetsEnd) {
+  const LoopDevice loop(8 * MiB);
+  Rig rig(loop.path());
+  ASSERT_TRUE(rig.writer.begin(std::nullopt).has_value());
+  ASSERT_TRUE(rig.writer.zero(0, 8 * MiB).has_value());
+  const Bytes data(512, std::byte{1});
+  const auto past = rig.writer.write(8 * MiB, slice_of(rig, data.data(), data.size()));
+  ASSERT_FALSE(past.has_value());
+  EXPECT_EQ(past.error().code(), Errc::image_too_large);
+  EXPECT_FALSE(rig.writer.zero(~0ULL - 5, 100).has_value());
+}
+
+TEST(DeviceWriter, ARehearsalLeavesEveryByteAsItWas) {
+  const LoopDevice loop(8 * MiB);
+  run("dd if=/dev/urandom of=" + loop.path() + " bs=1M count=8 oflag=direct status=none");
+  const Bytes before = loop.content();
+  {
+    Rig rig(loop.path(), {.dry_run = true}, {.read_only = true, .create_size = {}});
+    ASSERT_TRUE(rig.writer.begin(8 * MiB).has_value());
+    const Bytes data(1 * MiB, std::byte{7});
+    for (std::uint64_t at = 0; at < 4 * MiB; at += MiB)
+      ASSERT_TRUE(rig.writer.write(at, slice_of(rig, data.data(), data.size())).has_value());
+    ASSERT_TRUE(rig.writer.zero(4 * MiB, 4 * MiB).has_value());
+    ASSERT_TRUE(rig.complete().has_value());
+    EXPECT_EQ(rig.counters.bytes_written, 4 * MiB);
+    EXPECT_EQ(rig.counters.bytes_zeroed, 4 * MiB);
+    EXPECT_FALSE(rig.writer.touched());
+  }
+  EXPECT_TRUE(loop.content() == before);
+}
+
+TEST(DeviceWriter, AGptForOtherSectorsIsRefused) {
+  const TempDir dir;
+  std::ofstream(dir.path("gpt")).close();
+  std::filesystem::resize_file(dir.path("gpt"), 16 * MiB);
+  run("printf 'label: gpt\\nstart=2048\\n' | sfdisk --quiet " + dir.path("gpt"));
+  const Bytes head = read_file(dir.path("gpt"));
+  for (const unsigned sector : {512U, 4096U}) {
+    const LoopDevice loop(16 * MiB, sector);
+    Rig rig(loop.path());
+    ASSERT_TRUE(rig.writer.begin(16 * MiB).has_value());
+    const auto written = rig.writer.write(0, slice_of(rig, head.data(), 64 * KiB));
+    EXPECT_EQ(written.has_value(), sector == 512);
+    if (!written) {
+      EXPECT_EQ(written.error().code(), Errc::device_sector_size);
+    }
+  }
+}
+
+// A file system that fills up is a device that fails at some index.
+TEST(DeviceWriter, AFailedWriteIsReportedWithPathAndPlace) {
+  for (const bool uring : {true, false}) {
+    const LoopDevice loop(32 * MiB);
+    run("mkfs.ext4 -q -m 0 " + loop.path());
+    const TempDir dir;
+    std::filesystem::create_directory(dir.path("mnt"));
+    run("mount " + loop.path() + " " + dir.path("mnt"));
+    const std::string path = dir.path("mnt/disk.img");
+    {
+      Rig rig(path, {.buffer_count = 4, .queue_depth = 4, .use_io_uring = uring},
+              {.create_size = 128 * MiB});
+      ASSERT_TRUE(rig.writer.begin(128 * MiB).has_value());
+      const Bytes data(1 * MiB, std::byte{9});
+      Result<void> outcome;
+      for (std::uint64_t at = 0; at < 128 * MiB && outcome; at += MiB) {
+        auto buffer = rig.writer.buffer();
+        if (!buffer) {
+          outcome = tl::unexpected(buffer.error());
+          break;
+        }
+        std::memcpy(buffer->bytes().data(), data.data(), MiB);
+        outcome = rig.writer.write(at, Slice(*buffer, buffer->bytes()));
+      }
+      if (outcome) outcome = rig.writer.finish();
+      ASSERT_FALSE(outcome.has_value());
+      EXPECT_EQ(outcome.error().code(), Errc::write_io) << outcome.error().message();
+      EXPECT_NE(outcome.error().message().find(path), std::string::npos);
+      EXPECT_NE(outcome.error().message().find("at byte"), std::string::npos);
+      EXPECT_TRUE(rig.job.token().stop_requested());
+    }
+    run("umount " + dir.path("mnt"));
+  }
+}
+
+TEST(DeviceWriter, AStoppedJobEndsWaitingForBuffers) {
+  const LoopDevice loop(8 * MiB);
+  Rig rig(loop.path(), {.buffer_count = 1});
+  ASSERT_TRUE(rig.writer.begin(8 * MiB).has_value());
+  const auto held = rig.writer.buffer();
+  std::jthread stopper([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    rig.job.report(Error(Errc::source_timeout, "the first error"));
+  });
+  const auto none = rig.writer.buffer();
+  ASSERT_FALSE(none.has_value());
+  EXPECT_EQ(none.error().code(), Errc::source_timeout) << "the error that stopped the job";
+}
+
+}  // namespace
+}  // namespace ingot::test
