@@ -16,15 +16,21 @@ constexpr std::uint64_t kFooterSize = 512;
 constexpr std::uint32_t kFixed = 2, kDynamic = 3, kDifferencing = 4;
 constexpr std::string_view kCookie = "conectix";
 
-// The footer's disk size. Some creators mean the CHS geometry, others `current size`: which one a
-// reader takes depends on the creator, so the larger is what room has to be kept for.
+// The footer's disk size. Virtual PC means the CHS geometry, unless that is the largest there is;
+// Hyper-V and the creators that follow it mean `current size`. Which is which is QEMU's list
+// (block/vpc.c), since qemu-img is what reads the image in the end.
 Result<std::uint64_t> footer_size(const Fields& footer) {
   const auto current = footer.be<std::uint64_t>(48);
   const std::uint64_t geometry = std::uint64_t{footer.be<std::uint16_t>(56)} *
                                  footer.be<std::uint8_t>(58) * footer.be<std::uint8_t>(59) * 512;
   if (current == 0 || current > kMaxForeignSize)
     return fail(Errc::image_corrupt, fmt::format("vhd: current size {} is out of range", current));
-  return std::max(align_up(current, 512), geometry);
+  constexpr std::uint64_t kLargestGeometry = 65535ULL * 16 * 255 * 512;
+  static constexpr std::array<std::string_view, 5> kBySize = {"win ", "qem2", "d2v ",
+                                                              std::string_view("tap\0", 4), "CTXS"};
+  const bool by_size = geometry == kLargestGeometry || geometry == 0 ||
+                       std::ranges::find(kBySize, footer.text(28, 4)) != kBySize.end();
+  return by_size ? align_up(current, 512) : geometry;
 }
 
 Result<void> check_type(std::uint32_t type, std::uint32_t expected, std::string_view where) {

@@ -227,6 +227,10 @@ Result<std::uint64_t> decode(ByteStream& in, ImageFormat format,
       fmt::format("{} cannot be streamed: the file is kept in {} until it is verified, then "
                   "converted",
                   name(format), scratch->describe()));
+  // Parking overwrites the target's far end, so the target is made unbootable first, like any other
+  // that is being written to.
+  INGOT_TRY(context.sink.begin(early.virtual_size > 0 ? std::optional(early.virtual_size)
+                                                      : std::nullopt));
   INGOT_TRY(file.park(*scratch, context.job.token()));
   INGOT_TRY(verify());
 
@@ -241,7 +245,6 @@ Result<std::uint64_t> decode(ByteStream& in, ImageFormat format,
                             virtual_size, header.virtual_size));
   INGOT_TRY(check_room(*scratch, early.virtual_size, virtual_size));
 
-  INGOT_TRY(context.sink.begin(virtual_size));
   context.counters.virtual_size = static_cast<std::int64_t>(virtual_size);
   INGOT_TRY(converter.convert(virtual_size));
   return virtual_size;
