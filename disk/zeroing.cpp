@@ -88,7 +88,7 @@ Result<void> Zeroing::step(std::uint64_t offset, std::uint64_t length) {
       }
       case Way::punch:
         failed = ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, size);
-        next = Way::zero_range;
+        next = target_.block_device ? Way::ioctl : Way::zero_range;
         break;
       case Way::zero_range:
         failed = ::fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, from, size);

@@ -12,9 +12,11 @@ namespace ingot::disk {
 
 /// Zeroes stretches of one target, and remembers which ways the target knows.
 ///
-/// Block devices: BLKZEROOUT (hardware WRITE ZEROES where the device has it; the kernel writes
-/// zeros where not). Regular files: FALLOC_FL_PUNCH_HOLE, then FALLOC_FL_ZERO_RANGE. Both, last:
-/// writing zeros. Discard is never taken for zeroing: what it leaves behind is up to the device.
+/// Block devices: fallocate(FALLOC_FL_PUNCH_HOLE), which is the device's own WRITE ZEROES with leave
+/// to unmap and fails where it has none, then BLKZEROOUT, for which the kernel writes zeros if it
+/// must. (The other way round a thin disk would be filled up: BLKZEROOUT never unmaps.) Regular
+/// files: FALLOC_FL_PUNCH_HOLE, then FALLOC_FL_ZERO_RANGE. Both, last: writing zeros. All of them
+/// leave zeros for certain; discard is never used, what it leaves behind is up to the device.
 class Zeroing {
  public:
   /// `target` outlives it.
@@ -29,7 +31,7 @@ class Zeroing {
   Result<void> step(std::uint64_t offset, std::uint64_t length);
 
   const Claim& target_;
-  Way way_ = target_.block_device ? Way::ioctl : Way::punch;
+  Way way_ = Way::punch;
 };
 
 /// Writes `length` zero bytes at `offset` and nothing else, in one request of at most 1 MiB each.

@@ -136,6 +136,13 @@ class Case(unittest.TestCase):
         self.addCleanup(self._stop, server)
         return server.stdout.readline().strip()
 
+    def fault_server(self, directory=None):
+        """The server with faults (tests/support/fault_server.py); returns its URL."""
+        server = subprocess.Popen(["/usr/bin/python3", os.path.join(SUPPORT, "fault_server.py"), directory or self.dir],
+                                  stdout=subprocess.PIPE, text=True)
+        self.addCleanup(self._stop, server)
+        return server.stdout.readline().strip()
+
     def _stop(self, process):
         process.terminate()
         process.wait(timeout=10)

@@ -1,0 +1,143 @@
+#!/usr/bin/python3
+"""Every fault a server can have: the right bytes on the disk, or the right error and a disk that does not boot."""
+import os
+import unittest
+
+import rig
+
+# Tight, so that a test of patience is short; the defaults are minutes.
+PATIENCE = ["--connect-timeout", "2", "--stall-timeout", "1", "--retry-deadline", "4"]
+
+# What is to end with the right bytes. {half} is a byte in the middle of the file.
+SURVIVED = {
+    "nothing": "",
+    "connection closed once": "truncate=1&times=1",
+    "connection reset once": "reset=1&times=1",
+    "connection reset three times": "reset=1&times=3&every=700000",
+    "stalled once": "stall=20&times=1",
+    "busy twice": "status=503&times=2",
+    "too many requests": "status=429&retry_after=1&times=1",
+    "chunked": "chunked=1",
+    "chunked and cut once": "chunked=1&truncate=1&times=1",
+    "no length": "length=none",
+    "ranges ignored, cut once": "ranges=ignored&truncate=1&times=1",
+    "no ranges offered, cut once": "accept=none&ranges=ignored&reset=1&times=1",
+    "weak etag, cut once": "etag=weak&modified=none&truncate=1&times=1",
+    "no validator at all, cut once": "etag=none&modified=none&reset=1&times=1",
+    "etag changes, content does not": "etag=changing&truncate=1&times=1",
+    "half of the range": "ranges=half&reset=1&times=1",
+    "redirected": "redirect=3",
+    "rate limited": "rate=8000000",
+}
+
+# What is to end with an error of that class, soon, and nothing bootable.
+REFUSED = {
+    "corrupted byte": ("corrupt={half}", "checksum", 4),
+    "corrupted first byte after the header": ("corrupt=70000", "checksum", 4),
+    "cut for good": ("truncate=1&ranges=ignored&at={half}", "source", 3),
+    "cut for good without a length": ("length=none&truncate=1&at={half}", "checksum", 4),
+    "stalled for good": ("stall=60&at={half}", "source", 3),
+    "longer than announced": ("length=100", "source", 3),
+    "encoded unasked": ("encoding=gzip", "source", 3),
+    "not found": ("status=404", "source", 3),
+    "forbidden": ("status=403", "source", 3),
+    "broken for good": ("status=500", "source", 3),
+    "redirect loop": ("redirect=loop", "source", 3),
+    "redirect to a file": ("to=file:///etc/passwd", "source", 3),
+    "redirect to ftp": ("to=ftp://127.0.0.1/x", "source", 3),
+    "a web page": ("html=1", "image", 5),
+    "garbage": ("garbage=1", "source", 3),
+    "unauthorized": ("auth=user:secret", "source", 3),
+}
+
+
+class Faults(rig.Case):
+    def setUp(self):
+        super().setUp()
+        self.raw = self.disk_image(size=24 * rig.MIB)
+        self.size = os.path.getsize(self.raw)
+        self.images = {"raw": self.raw, "qcow2": self.qcow2(self.raw), "compressed": self.qcow2(self.raw, "-c", name="c.qcow2")}
+        self.server = self.fault_server()
+
+    def query(self, text, image):
+        # A fault is counted by its whole URL, so each test gets one of its own.
+        self.number = getattr(self, "number", 0) + 1
+        half = os.path.getsize(image) // 2
+        return f"{text.format(half=half)}&case={self.number}"
+
+    def test_survived(self):
+        for kind, image in self.images.items():
+            device = self.loop(self.size + 4 * rig.MIB, fill=7)
+            for name, text in SURVIVED.items():
+                with self.subTest(kind=kind, fault=name):
+                    url = f"{self.server}/{os.path.basename(image)}?{self.query(text, image)}"
+                    outcome = self.write(url, device, "--image-checksum", rig.digest(image), *PATIENCE)
+                    self.assertEqual(outcome.code, 0, outcome)
+                    self.assert_disk_is(device, self.raw)
+                    if "times=" in text:
+                        self.assertTrue([e for e in outcome.events if e["event"] == "retry"], outcome)
+
+    def test_refused(self):
+        for kind, image in self.images.items():
+            for name, (text, error_class, code) in REFUSED.items():
+                with self.subTest(kind=kind, fault=name):
+                    device = self.loop(self.size + 4 * rig.MIB)
+                    url = f"{self.server}/{os.path.basename(image)}?{self.query(text, image)}"
+                    outcome = self.write(url, device, "--image-checksum", rig.digest(image), *PATIENCE, timeout=30)
+                    self.assertEqual((outcome.error_class, outcome.code), (error_class, code), outcome)
+                    self.assert_not_bootable(device)
+
+    def test_replaced_under_way(self):
+        # The first answer breaks off; what is there afterwards is another file.
+        for image in self.images.values():
+            for insecure in (False, True):
+                name = os.path.basename(image)
+                half = os.path.getsize(image) // 2
+                device = self.loop(self.size)
+                checksum = ["--insecure-no-checksum"] if insecure else ["--image-checksum", rig.digest(image)]
+                outcome = self.write(f"{self.server}/{name}?reset=1&at={half}&ranges=ignored", device,
+                                     "--image-url", f"{self.server}/{name}?changed=1", *checksum, *PATIENCE)
+                self.assertEqual((outcome.error_code, outcome.code), ("source.changed", 3), outcome)
+                self.assert_not_bootable(device)
+
+    def test_resumed_at_the_byte(self):
+        image = self.images["compressed"]
+        url = f"{self.server}/{os.path.basename(image)}?{self.query('reset=1&times=1&at={half}', image)}"
+        device = self.loop(self.size)
+        outcome = self.write(url, device, "--image-checksum", rig.digest(image), *PATIENCE)
+        self.assertEqual(outcome.code, 0, outcome)
+        retries = [e for e in outcome.events if e["event"] == "retry"]
+        self.assertEqual(len(retries), 1, outcome)
+        self.assertGreater(retries[0]["resume_offset"], 0)
+        self.assertEqual(outcome.result["bytes_received"], os.path.getsize(image))
+
+    def test_mirrors(self):
+        image = self.images["compressed"]
+        name = os.path.basename(image)
+        good = f"{self.server}/{name}?case=good"
+        device = self.loop(self.size)
+        for bad in (f"{self.server}/{name}?status=404", "http://127.0.0.1:9/nobody",
+                    f"{self.server}/{name}?reset=1&at={os.path.getsize(image) // 2}&ranges=ignored"):
+            with self.subTest(bad=bad):
+                outcome = self.write(bad, device, "--image-url", good, "--image-checksum", rig.digest(image), *PATIENCE)
+                self.assertEqual(outcome.code, 0, outcome)
+                self.assert_disk_is(device, self.raw)
+
+    def test_grown_image_without_ranges_is_parked(self):
+        # The active tables of a grown image come last: without ranges its data waits on the disk's far end.
+        big = self.disk_image("big.raw", size=96 * rig.MIB, data=0.9)
+        large = self.qcow2(big, name="large.qcow2")
+        rig.sh("qemu-img", "resize", "-q", large, "+100G")
+        rig.sh("truncate", "-s", str(os.path.getsize(big) + 100 * (1 << 30)), big)
+        for text in ("accept=none&ranges=ignored", "", "chunked=1"):
+            with self.subTest(server=text):
+                device = self.loop(101 << 30)
+                url = f"{self.server}/large.qcow2?{self.query(text, large)}"
+                outcome = self.write(url, device, "--image-checksum", rig.digest(large), *PATIENCE)
+                self.assertEqual(outcome.code, 0, outcome)
+                with open(device, "rb") as disk, open(big, "rb") as image:
+                    self.assertEqual(disk.read(98 * rig.MIB), image.read(98 * rig.MIB))
+
+
+if __name__ == "__main__":
+    unittest.main()
