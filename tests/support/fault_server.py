@@ -13,44 +13,47 @@ Special paths
                         names), proxied (absolute target or CONNECT), status (0 while it is being answered)
     /_log?clear=1       the same, and forgets them
 
-Faults are chosen by the query of the file's URL, so that one server has them all at once. Parameters combine.
-    times=K             the faults below strike only K times in all for this URL (default: always)
+Faults are chosen by the query of the file's URL, so that one server has them all at once. Parameters combine. Those with
+a star happen only
+    times=K             K times in all for this URL (default: every time)
     after=K             and not at the first K requests for this URL
+the others hold for every answer.
   What is said
-    status=N            answers N instead of the file; retry_after=S adds Retry-After (seconds, or a date as given)
+  * status=N            answers N instead of the file; retry_after=S adds Retry-After (seconds, or a date as given)
     auth=USER:PASSWORD  401 unless basic authorization says exactly that
+    bearer=TOKEN        401 unless Authorization says exactly "Bearer TOKEN"
     etag=strong|weak|none|changing   changing: another one for every request (default strong)
     modified=old|now|none            Last-Modified; now: not older than Date, so a weak validator (default old)
     accept=none|silent  Accept-Ranges: none, or no such field (default: bytes)
     ranges=ignored      200 and the whole file whatever Range says
-    ranges=shifted      206, but one byte later than asked for
+    ranges=shifted      206, but its Content-Range starts one byte later than asked for
     ranges=total        206 whose Content-Range has another total
     ranges=416          416 for every Range request
     ranges=multipart    206 with a multipart/byteranges body
     ranges=half         206 with only the first half of what was asked for
     ranges=unconditional  ignores If-Range: 206 even if the validator is another one
-    length=D            Content-Length is D bytes off (negative: too short; the connection is closed after the file)
+    length=D            Content-Length is D bytes off (the connection is closed after the file)
     length=none         no Content-Length, the end of the connection ends the body
     length=twice        two Content-Length fields that differ
     chunked=1           Transfer-Encoding: chunked
     encoding=NAME       Content-Encoding: NAME (the bytes stay as they are)
     header=N            N bytes of extra header fields
-    garbage=1           answers something that is not HTTP
-    html=1              200 and a web page instead of the file
-    redirect=N          N redirects, each to this URL with one less, then the file
-    redirect=loop       redirects to itself for ever
-    to=URL              redirects there; {self} is this server, {other} is the same one by another name (localhost);
+  * garbage=1           answers something that is not HTTP
+  * html=1              200 and a web page instead of the file
+  * redirect=N          N redirects, each to this URL with one less, then the file
+  * redirect=loop       redirects to itself for ever
+  * to=URL              redirects there; {self} is this server's URL, {other} the same server as another host (localhost);
                         code=N with another status than 302
   What is sent
-    truncate=1          closes the connection (FIN) at byte `at`
-    reset=1             resets it (RST) at byte `at`
-    stall=S             sends nothing for S seconds at byte `at`, then closes
-    first_byte=S        waits S seconds before the answer's head
+  * truncate=1          closes the connection (FIN) at byte `at`
+  * reset=1             resets it (RST) at byte `at`
+  * stall=S             sends nothing for S seconds at byte `at`, then closes
+  * first_byte=S        waits S seconds before the answer's head
     rate=N              at most N bytes per second
     at=N                byte of the FILE (default: half of it); strikes only where the body contains it
     every=N             instead of at: N bytes into each body
-    corrupt=N           byte N of the file is another one
-    changed=1           every byte of the file is another one (with times= and after=: the file is replaced)
+  * corrupt=N           byte N of the file is another one
+  * changed=1           every byte of the file is another one, and so is the ETag: the file was replaced
 """
 import argparse
 import base64
@@ -113,6 +116,9 @@ class Connection:
     # Requests.
 
     def one_request(self):
+        if self.file.peek(1)[:1] == b"\x16":  # a TLS client
+            self.send(b"HTTP/1.1 400 This Is Http\r\nContent-Length: 0\r\n\r\n")
+            return False
         line = self.file.readline(65536).decode("latin-1").strip()
         if not line:
             return False
@@ -200,6 +206,8 @@ class Connection:
             self.wait(float(q["first_byte"]))
         if "auth" in q and self.headers.get("authorization") != self.basic(q["auth"]):
             return self.simple(401, [("WWW-Authenticate", 'Basic realm="files"')])
+        if "bearer" in q and self.headers.get("authorization") != "Bearer " + q["bearer"]:
+            return self.simple(401, [("WWW-Authenticate", "Bearer")])
         if self.faulty and "status" in q:
             self.strike()
             return self.simple(int(q["status"]), [("Retry-After", q["retry_after"])] if "retry_after" in q else [])
@@ -239,7 +247,7 @@ class Connection:
         etag, modified = self.validators(facts)
         first, last, status, fields = 0, size - 1, 200, []
         asked = self.headers.get("range", "")
-        ranges = q.get("ranges", "") if self.faulty else ""
+        ranges = q.get("ranges", "")
         wanted = self.headers.get("if-range")
         holds = wanted is None or wanted in (etag, modified) or ranges == "unconditional"
         if asked.startswith("bytes=") and "," not in asked and holds and ranges != "ignored":
@@ -258,7 +266,7 @@ class Connection:
             fields.append(("Content-Range", f"bytes {first + shift}-{last}/{size + (1 if ranges == 'total' else 0)}"))
         length = last - first + 1
         chunked = q.get("chunked") == "1"
-        said = q.get("length", "") if self.faulty else ""
+        said = q.get("length", "")
         close = said not in ("", "twice")
         if chunked:
             fields.append(("Transfer-Encoding", "chunked"))
@@ -275,7 +283,7 @@ class Connection:
             fields.append(("ETag", etag))
         if modified:
             fields.append(("Last-Modified", modified))
-        if "encoding" in q and self.faulty:
+        if "encoding" in q:
             fields.append(("Content-Encoding", q["encoding"]))
         fields += [(f"X-Filler-{i}", "x" * 1000) for i in range(int(q.get("header", 0)) // 1000)]
         self.entry["status"] = status

@@ -1,0 +1,109 @@
+// Digests, checksums and their types as users write them.
+#include "imaging/digest.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+#include <vector>
+
+namespace ingot::imaging {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr std::string_view kMd5OfAbc = "900150983cd24fb0d6963f7d28e17f72";
+constexpr std::string_view kSha256OfAbc =
+    "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+constexpr std::string_view kSha512OfAbc =
+    "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+    "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f";
+
+std::span<const std::byte> bytes(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
+
+TEST(HasherTest, KnownAnswers) {  // FIPS 180-2, RFC 1321
+  for (const auto& [type, hex] :
+       {std::pair{DigestType::md5, kMd5OfAbc}, std::pair{DigestType::sha256, kSha256OfAbc},
+        std::pair{DigestType::sha512, kSha512OfAbc}}) {
+    Hasher hasher(type);
+    hasher.update(bytes("abc"));
+    EXPECT_EQ(hasher.snapshot(), (Digest{type, std::string(hex)}));
+  }
+  EXPECT_EQ(Hasher(DigestType::md5).snapshot().hex, "d41d8cd98f00b204e9800998ecf8427e");
+}
+
+TEST(HasherTest, SnapshotsLeaveItGoingOn) {
+  Hasher hasher(DigestType::sha256);
+  hasher.update(bytes("a"));
+  const auto one = hasher.snapshot();
+  EXPECT_EQ(hasher.snapshot(), one);
+  hasher.update(bytes("b"));
+  Hasher moved = std::move(hasher);
+  moved.update({});
+  moved.update(bytes("c"));
+  EXPECT_EQ(moved.snapshot().hex, kSha256OfAbc);
+}
+
+TEST(HasherTest, ThreadsMayStartAtOnce) {
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 4; ++i)
+    threads.emplace_back([] {
+      Hasher hasher(DigestType::md5);
+      hasher.update(bytes("abc"));
+      EXPECT_EQ(hasher.snapshot().hex, kMd5OfAbc);
+    });
+}
+
+TEST(ParseChecksumTest, TypeByLengthCaseAndSpace) {
+  EXPECT_EQ(parse_checksum(kMd5OfAbc, {})->type, DigestType::md5);
+  EXPECT_EQ(parse_checksum(kSha512OfAbc, {})->type, DigestType::sha512);
+  std::string upper(kSha256OfAbc);
+  for (char& c : upper) c = static_cast<char>(std::toupper(c));
+  const auto digest = parse_checksum(" \t" + upper + "\r\n", DigestType::sha256);
+  EXPECT_EQ(digest.value(), (Digest{DigestType::sha256, std::string(kSha256OfAbc)}));
+}
+
+TEST(ParseChecksumTest, Refused) {
+  const auto refused = [](const std::string& text, std::optional<DigestType> declared = {}) {
+    const auto digest = parse_checksum(text, declared);
+    EXPECT_FALSE(digest) << text;
+    EXPECT_EQ(digest ? Errc::cancelled : digest.error().code(), Errc::usage_checksum);
+    return digest ? std::string() : digest.error().message();
+  };
+  EXPECT_THAT(refused(std::string(40, 'a')), HasSubstr("sha1"));
+  EXPECT_THAT(refused(std::string(56, 'a')), HasSubstr("sha224"));
+  EXPECT_THAT(refused(std::string(96, 'a')), HasSubstr("sha384"));
+  EXPECT_THAT(refused(std::string(63, 'a')), HasSubstr("63 digits"));
+  EXPECT_THAT(refused(std::string(64, 'g')), HasSubstr("hexadecimal"));
+  EXPECT_THAT(refused(std::string(64, 'a'), DigestType::md5), HasSubstr("sha256's length"));
+  refused("");
+  refused(" \n");
+  refused("0x" + std::string(62, 'a'));
+  refused(std::string(32, 'a') + " " + std::string(31, 'a'));
+  refused("\x1b[2J");
+}
+
+TEST(ParseDigestTypeTest, Names) {
+  EXPECT_EQ(parse_digest_type("SHA256").value(), DigestType::sha256);
+  EXPECT_EQ(parse_digest_type("md5").value(), DigestType::md5);
+  EXPECT_EQ(parse_digest_type(" sha512 ").value(), DigestType::sha512);
+  EXPECT_EQ(parse_digest_type("auto").value(), std::nullopt);
+  EXPECT_EQ(parse_digest_type("").value(), std::nullopt);
+  for (const char* bad : {"sha1", "sha384", "sha-256", "crc32", "sha2567"}) {
+    const auto type = parse_digest_type(bad);
+    ASSERT_FALSE(type) << bad;
+    EXPECT_THAT(type.error().message(), HasSubstr(bad));
+  }
+}
+
+TEST(IsChecksumUrlTest, SchemesOnly) {
+  for (const char* url : {"http://h/SUMS", "HTTPS://h/SUMS", " file:///SUMS"})
+    EXPECT_TRUE(is_checksum_url(url)) << url;
+  for (const char* none : {"", "http://", "ftp://h/x", "abcdef", "/SUMS", "httpx://h"})
+    EXPECT_FALSE(is_checksum_url(none)) << none;
+}
+
+}  // namespace
+}  // namespace ingot::imaging
