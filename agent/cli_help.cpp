@@ -1,0 +1,77 @@
+#include "agent/cli_help.hpp"
+
+namespace ingot::agent {
+
+const std::string_view kAbout =
+    "ingot writes operating-system images onto disks while they arrive: one pass, verified, in\n"
+    "constant memory. Nothing on the disk boots before every byte has been checked.";
+
+const std::string_view kTopFooter = R"(
+Examples:
+  ingot write --osimage ubuntu.yaml --device /dev/sda
+  ingot image-info https://example.org/debian-12.qcow2
+  ingot write --help
+
+Exit codes:
+  0    done: verified and committed
+  1    internal: a bug in ingot
+  2    usage: a bad option or manifest; nothing was touched
+  3    source: the image could not be fetched
+  4    checksum: it was fetched and is not the image that was asked for
+  5    image: malformed, unsupported or hostile
+  6    device: refused (missing, mounted, in use, read-only, too small, wrong sector size)
+  7    write: the device failed
+  130  cancelled by SIGINT, SIGTERM or SIGHUP; a disk that was touched does not boot)";
+
+const std::string_view kWriteAbout =
+    "Writes an image from a URL onto a disk, in one pass: receive, verify, decompress, decode,\n"
+    "write. The disk's first and last MiB are zeroed first and written last, after the checksum\n"
+    "has matched and everything else is on the disk.";
+
+const std::string_view kWriteFooter = R"(
+Examples:
+  Ubuntu's own cloud image, checked against Ubuntu's list of checksums:
+    ingot write --device /dev/sdX \
+      --image-url https://cloud-images.ubuntu.com/noble/current/noble-server-cloudimg-amd64.img \
+      --image-checksum https://cloud-images.ubuntu.com/noble/current/SHA256SUMS
+  What an OSImage manifest names, without asking, with progress for a program:
+    ingot write --osimage image.yaml --device /dev/nvme0n1 --yes --progress json
+  A rehearsal: fetch, verify and decode everything, write nothing:
+    ingot write --osimage image.yaml --device /dev/sdX --dry-run
+  A disk image file instead of a disk:
+    ingot write --osimage image.yaml --device disk.raw --size 20G
+
+The image:
+  http, https and file URLs. Compression (gzip, xz, zstd, bzip2, lz4, and a tar that holds one
+  image) and format are found by content. The checksum is of the file as it is served.
+
+Events (--progress json on standard output, --report-url by POST as CloudEvents):
+  started, phase, progress, retry, note, and a result as the last one, whatever happens.
+  docs/events.md describes them.
+
+Memory:
+  --memory-limit is shared out as 1/4 receive buffers, 3/8 write buffers, 3/8 for stretches of an
+  image that cannot be placed yet. The program itself and decompression windows come on top.
+
+Environment:
+  http_proxy, https_proxy, all_proxy, no_proxy   unless --proxy or --no-proxy says otherwise
+  NO_COLOR                                       no colours on the terminal
+
+Exit codes:
+  0 done   1 internal   2 usage   3 source   4 checksum   5 image   6 device   7 write
+  130 cancelled. `ingot --help` says more, docs/errors.md everything.)";
+
+const std::string_view kInfoAbout =
+    "Says what an image is, from its headers: format, sizes, compression, partition table, and\n"
+    "whether it can be streamed in one pass. Writes nothing and needs no privileges.";
+
+const std::string_view kInfoFooter = R"(
+Examples:
+  ingot image-info debian-12.qcow2
+  ingot image-info https://cloud-images.ubuntu.com/noble/current/noble-server-cloudimg-amd64.img
+  ingot image-info -o json image.raw.zst
+
+Exit codes:
+  0 done   2 usage   3 the image could not be read   5 no image, or a malformed one)";
+
+}  // namespace ingot::agent

@@ -1,0 +1,12 @@
+/// The prose of `--help`: what the options alone do not teach.
+#pragma once
+
+#include <string_view>
+
+namespace ingot::agent {
+
+extern const std::string_view kAbout, kTopFooter;
+extern const std::string_view kWriteAbout, kWriteFooter;
+extern const std::string_view kInfoAbout, kInfoFooter;
+
+}  // namespace ingot::agent

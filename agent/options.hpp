@@ -1,0 +1,73 @@
+/// What a command line asks for, parsed and checked for form; what the words mean is decided by the
+/// commands.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "agent/memory_budget.hpp"
+#include "imaging/digest.hpp"
+#include "imaging/image_format.hpp"
+
+namespace ingot::agent {
+
+/// Decoding threads. More than the default's limit gain nothing, since a write has 24 buffers and
+/// each thread fills one, but cost memory: up to two clusters of 2 MiB each.
+inline constexpr unsigned kMaxThreads = 16;
+inline constexpr unsigned kMostDefaultThreads = 8;
+
+enum class ProgressMode { automatic, bar, json, none };
+
+/// How to talk to servers, for both commands. The files are read later.
+struct NetworkOptions {
+  std::string ca_file;
+  bool tls_insecure = false;
+  std::string proxy, no_proxy;
+  std::string user, password_file;
+  std::chrono::milliseconds connect_timeout{15'000};
+  std::chrono::milliseconds stall_timeout{30'000};
+  std::chrono::milliseconds retry_deadline{300'000};
+};
+
+/// `ingot write`.
+struct WriteOptions {
+  std::string os_image;                 ///< manifest file, or "" (then `image_urls` has some)
+  std::vector<std::string> image_urls;  ///< mirrors
+  imaging::ChecksumRequest checksum;
+  bool no_checksum_accepted = false;
+  std::optional<imaging::ImageFormat> format;  ///< nothing: by content
+  bool allow_unrecognized = false;
+
+  std::string device;
+  std::optional<std::uint64_t> size;  ///< bytes; of a regular file to be created
+  bool yes = false;
+  bool dry_run = false;
+
+  ProgressMode progress = ProgressMode::automatic;
+  std::string report_url, report_token_file;
+
+  std::uint64_t memory_limit = kDefaultMemoryLimit;  ///< bytes, see MemoryBudget
+  std::string scratch_dir;
+  unsigned threads = 0;  ///< 0: decided by the cores
+  NetworkOptions network;
+};
+
+/// `ingot image-info`.
+struct ImageInfoOptions {
+  std::string image;  ///< a path or a URL
+  bool json = false;
+  NetworkOptions network;
+};
+
+/// `--help` and `--version`: text for standard output.
+struct ShowText {
+  std::string text;
+};
+
+using Command = std::variant<ShowText, WriteOptions, ImageInfoOptions>;
+
+}  // namespace ingot::agent

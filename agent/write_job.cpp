@@ -1,0 +1,120 @@
+#include "agent/write_job.hpp"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <exception>
+
+#include "disk/claim.hpp"
+#include "disk/device_writer.hpp"
+#include "disk/scratch.hpp"
+
+namespace ingot::agent {
+namespace {
+
+constexpr std::size_t kMaxChecksumList = 1024 * 1024;
+
+class WriteJob {
+ public:
+  WriteJob(WriteJobRequest request, ProgressCounters& counters, JobListener& listener,
+           FirstError& job)
+      : request_(std::move(request)), counters_(counters), listener_(listener), job_(job) {}
+
+  WriteJobOutcome run() {
+    if (auto done = write(); !done) outcome_.error = job_.or_else(done.error());
+    return std::move(outcome_);
+  }
+
+ private:
+  Result<void> write() {
+    listener_.on_phase(Phase::connect);
+    INGOT_TRY(not_stopped());
+    INGOT_TRY_ASSIGN(const disk::Claim target,
+                     disk::claim(request_.device, {request_.dry_run, request_.create_size}));
+    INGOT_TRY(same_device(target));
+    INGOT_TRY(find_expected_digest());
+
+    disk::WriterOptions options;
+    options.buffer_count = request_.writer_buffers;
+    options.dry_run = request_.dry_run;
+    disk::DeviceWriter writer(target, options, counters_, job_);
+    disk::TargetScratch scratch(target, request_.scratch_dir, request_.dry_run);
+    if (auto done = stream(writer, scratch); !done) {
+      Error error = job_.or_else(done.error());
+      job_.report(error);  // stops what may still be writing
+      abandon(writer);
+      return tl::unexpected(std::move(error));
+    }
+    if (!request_.dry_run) outcome_.disk = DiskState::complete;
+    // The disk is complete; that its partitions cannot be seen yet is no reason to call it failed.
+    if (!request_.dry_run)
+      if (auto seen = disk::reread_partitions(target); !seen)
+        listener_.on_note(fmt::format("the image is on the disk, but {} ({})",
+                                      seen.error().message(), seen.error().advice()));
+    listener_.on_phase(Phase::done);
+    return {};
+  }
+
+  Result<void> stream(disk::DeviceWriter& writer, disk::TargetScratch& scratch) {
+    INGOT_TRY_ASSIGN(outcome_.image, imaging::stream_image(request_.image, writer, scratch,
+                                                           counters_, listener_, job_));
+    listener_.on_phase(Phase::flush);
+    INGOT_TRY(scratch.clear());
+    INGOT_TRY(writer.finish());
+    // The last moment at which a signal leaves a disk that does not boot.
+    INGOT_TRY(not_stopped());
+    listener_.on_phase(Phase::commit);
+    return writer.commit();
+  }
+
+  void abandon(disk::DeviceWriter& writer) {
+    if (!writer.touched()) return;
+    outcome_.disk = writer.abandon() ? DiskState::unbootable : DiskState::unknown;
+  }
+
+  // A checksum that is a URL: the list is fetched, and the image looked up by its file name.
+  Result<void> find_expected_digest() {
+    if (request_.checksum.value_or_url.empty()) return {};
+    const std::string& url = request_.checksum.value_or_url;
+    auto list = imaging::fetch_text(url, request_.image.transfer, kMaxChecksumList, job_.token());
+    if (!list) return tl::unexpected(list.error().with_context("fetching the checksum file"));
+    // Mirrors hold the same file, but may name it differently; the first is the original.
+    const std::string name = imaging::url_file_name(request_.image.urls.front());
+    auto digest = imaging::find_checksum(*list, name, request_.checksum.type);
+    if (!digest) return tl::unexpected(digest.error().with_context("in " + imaging::redacted(url)));
+    request_.image.expected = *std::move(digest);
+    return {};
+  }
+
+  // The user saw and confirmed a device, not a name.
+  Result<void> same_device(const disk::Claim& target) const {
+    if (!request_.confirmed) return {};
+    struct stat now {};
+    if (::fstat(target.fd.get(), &now) == 0 && S_ISBLK(now.st_mode) &&
+        now.st_rdev == *request_.confirmed)
+      return {};
+    return fail(Errc::device_changed,
+                fmt::format("{} is not the device any more that was confirmed", request_.device),
+                "devices are being added or removed; look again (lsblk) and start over");
+  }
+
+  [[nodiscard]] Result<void> not_stopped() const {
+    if (!job_.token().stop_requested()) return {};
+    return tl::unexpected(job_.or_else(Error(Errc::cancelled, "cancelled")));
+  }
+
+  WriteJobRequest request_;
+  ProgressCounters& counters_;
+  JobListener& listener_;
+  FirstError& job_;
+  WriteJobOutcome outcome_;
+};
+
+}  // namespace
+
+WriteJobOutcome run_write_job(WriteJobRequest request, ProgressCounters& counters,
+                              JobListener& listener, FirstError& job) {
+  return WriteJob(std::move(request), counters, listener, job).run();
+}
+
+}  // namespace ingot::agent

@@ -1,0 +1,42 @@
+/// WriteJob: one image onto one disk, start to end, without a word to anybody but its listener.
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+
+#include "agent/event.hpp"
+#include "agent/memory_budget.hpp"
+#include "disk/core/first_error.hpp"
+#include "disk/core/progress.hpp"
+#include "imaging/stream_image.hpp"
+
+namespace ingot::agent {
+
+/// What to write where; all of it decided.
+struct WriteJobRequest {
+  imaging::ImageRequest image;        ///< `expected` is left to the job if `checksum` is a URL
+  imaging::ChecksumRequest checksum;  ///< a checksum file to be asked, or nothing
+  std::string device;
+  std::optional<std::uint64_t> create_size;  ///< bytes
+  std::optional<dev_t> confirmed;            ///< the block device that was shown to the user
+  bool dry_run = false;
+  std::size_t writer_buffers = 24;  ///< of 1 MiB
+  std::string scratch_dir;
+};
+
+struct WriteJobOutcome {
+  std::optional<Error> error;  ///< nothing: verified and committed
+  std::optional<imaging::ImageOutcome> image;
+  DiskState disk = DiskState::untouched;
+};
+
+/// Claims, streams, commits. Blocks until all of its threads have ended. `job` may be told to stop
+/// (with Errc::cancelled) by anybody at any time: before the commit has begun that leaves a disk
+/// that does not boot, after that it is too late.
+/// `counters`, `listener` and `job` outlive the call.
+WriteJobOutcome run_write_job(WriteJobRequest request, ProgressCounters& counters,
+                              JobListener& listener, FirstError& job);
+
+}  // namespace ingot::agent

@@ -1,0 +1,41 @@
+/// One YAML (or JSON) document as a small tree with line numbers. The only wrapper of yaml-cpp.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "disk/core/error.hpp"
+
+namespace ingot::agent {
+
+/// A value of the document.
+struct YamlNode {
+  enum class Kind { null, scalar, sequence, map };
+  Kind kind = Kind::null;
+  int line = 0;         ///< from 1
+  std::string text;     ///< scalar: its value
+  bool string = false;  ///< scalar: quoted, tagged !!str, or nothing else by YAML 1.2's core schema
+  std::vector<std::pair<std::string, YamlNode>> members;  ///< map, in order, keys unique
+  std::vector<YamlNode> items;                            ///< sequence
+
+  /// The member called `key`, or nullptr (also when this is no map).
+  [[nodiscard]] const YamlNode* find(std::string_view key) const;
+  /// "a string", "a number, boolean or null", "a list", "a map", "nothing": for messages.
+  [[nodiscard]] std::string_view describe() const;
+};
+
+/// Parses `text`, which must hold exactly one document.
+///
+/// Hostile input: `text` is limited to kMaxYamlSize, nesting to 32 levels, values to 10,000. Each
+/// is refused as soon as it is met. Anchors and aliases are refused altogether (no bomb, and no
+/// field that is not where it seems to be), and so are duplicate keys, of which every reader would
+/// take another one, and keys that are not strings.
+/// Errors: usage.manifest, beginning with "line N: ".
+Result<YamlNode> parse_yaml(std::string_view text);
+
+inline constexpr std::size_t kMaxYamlSize = 1024 * 1024;
+
+}  // namespace ingot::agent
