@@ -109,7 +109,7 @@ class FaultServer {
   explicit FaultServer(const TestDirectory& directory, std::vector<std::string> options = {})
       : server_([&] {
           std::vector<std::string> argv{"/usr/bin/python3", support_path("fault_server.py"),
-                                        directory.path(".")};
+                                        directory.path("."), "--until-stdin-closes"};
           argv.insert(argv.end(), options.begin(), options.end());
           return argv;
         }()) {

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """A real HTTP/1.1 server over a directory, with every fault a network and a server can have, on request.
 
-    fault_server.py DIRECTORY [--port N] [--tls CERT KEY] [--proxy-auth USER:PASSWORD]
+    fault_server.py DIRECTORY [--port N] [--tls CERT KEY] [--proxy-auth USER:PASSWORD] [--until-stdin-closes]
 
-It listens on 127.0.0.1, prints its URL ("http://127.0.0.1:PORT") as the first line, and serves until it is killed or
-its standard input, if that is a pipe, is closed. GET and HEAD; Range (one range), If-Range, strong ETag, Last-Modified.
+It listens on 127.0.0.1, prints its URL ("http://127.0.0.1:PORT") as the first line, and serves until it is killed or,
+with --until-stdin-closes, whoever started it is gone. GET and HEAD; Range (one range), If-Range, strong ETag, Last-Modified.
 An absolute request target and CONNECT work too: it is a proxy then (for an absolute target it serves its own file of
 that path; CONNECT tunnels to 127.0.0.1 whatever host was named, with the port named).
 
@@ -395,9 +395,11 @@ def main():
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"))
     parser.add_argument("--proxy-auth", metavar="USER:PASSWORD")
-    server = Server(parser.parse_args())
+    parser.add_argument("--until-stdin-closes", action="store_true")
+    options = parser.parse_args()
+    server = Server(options)
     print(server.url, flush=True)
-    if not os.isatty(0) and os.path.exists("/dev/stdin") and os.path.realpath("/dev/stdin").find("pipe:") >= 0:
+    if options.until_stdin_closes:
         threading.Thread(target=end_with_stdin, daemon=True).start()
     try:
         server.run()
