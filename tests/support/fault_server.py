@@ -26,7 +26,7 @@ the others hold for every answer.
     modified=old|now|none            Last-Modified; now: not older than Date, so a weak validator (default old)
     accept=none|silent  Accept-Ranges: none, or no such field (default: bytes)
     ranges=ignored      200 and the whole file whatever Range says
-    ranges=shifted      206, but its Content-Range starts one byte later than asked for
+    ranges=shifted      206, but of a range (told as it is) that starts one byte later than asked for
     ranges=total        206 whose Content-Range has another total
     ranges=416          416 for every Range request
     ranges=multipart    206 with a multipart/byteranges body
@@ -261,9 +261,10 @@ class Connection:
                 return self.simple(206, [("Content-Type", "multipart/byteranges; boundary=B")], part)
             if ranges == "half":
                 last = first + (last - first) // 2
-            shift = 1 if ranges == "shifted" else 0
+            if ranges == "shifted":
+                first = min(first + 1, last)
             status = 206
-            fields.append(("Content-Range", f"bytes {first + shift}-{last}/{size + (1 if ranges == 'total' else 0)}"))
+            fields.append(("Content-Range", f"bytes {first}-{last}/{size + (1 if ranges == 'total' else 0)}"))
         length = last - first + 1
         chunked = q.get("chunked") == "1"
         said = q.get("length", "")
