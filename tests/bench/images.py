@@ -14,16 +14,17 @@ def debian():
         return qcow2, file.read().split()[0], qcow2.removesuffix(".qcow2") + ".raw"
 
 
-def _kept(directory, name, make):
+def _kept(directory, name, make, source=None):
+    """The image `name`, made when it is not there or older than the image it is made from."""
     path = os.path.join(directory, name)
-    if not os.path.exists(path):
+    if not os.path.exists(path) or (source and os.path.getmtime(path) < os.path.getmtime(source)):
         make(path + ".part")
         os.rename(path + ".part", path)
     return path
 
 
 def _zstd(raw, path):
-    lab.sh("zstd", "-q", "-3", "-T0", raw, "-o", path)
+    lab.sh("zstd", "-q", "-f", "-3", "-T0", raw, "-o", path)
 
 
 def _qemu_io(path, commands):
@@ -53,6 +54,12 @@ def _random(path):
     os.unlink(plain)
 
 
+def _grown(raw, path):
+    """Compressed, then grown: the L1 table has to move to the file's end, behind all data."""
+    lab.sh("qemu-img", "convert", "-c", "-W", "-O", "qcow2", "-o", "cluster_size=4k", raw, path)
+    lab.sh("qemu-img", "resize", "-q", path, "+4G")
+
+
 def memory_cases(directory, debian_qcow2, debian_raw):
     """Name → (file that is served, the image to compare with, that one's format). What does not stand in `directory`
     yet is made there."""
@@ -61,8 +68,11 @@ def memory_cases(directory, debian_qcow2, debian_raw):
 
     return {
         "qcow2, compressed": (debian_qcow2, debian_raw, "raw"),
+        "qcow2, compressed, 4 KiB clusters, grown": case(
+            _kept(directory, "grown.qcow2", lambda path: _grown(debian_raw, path), debian_raw)),
         "raw": (debian_raw, debian_raw, "raw"),
-        "raw in zstd": (_kept(directory, "debian-12-big.raw.zst", lambda path: _zstd(debian_raw, path)), debian_raw, "raw"),
+        "raw in zstd": (_kept(directory, "debian-12-big.raw.zst", lambda path: _zstd(debian_raw, path), debian_raw),
+                        debian_raw, "raw"),
         "qcow2, 3.25 GiB of random data": case(_kept(directory, "random.qcow2", _random)),
         "qcow2, 1 TiB virtual, sparse": case(_kept(directory, "sparse-1tib.qcow2", _sparse_1tib)),
         "qcow2, 1 TiB virtual, every cluster mapped": case(_kept(directory, "mapped-1tib.qcow2", _mapped_1tib)),
