@@ -245,6 +245,7 @@ Result<void> understand(const CLI::App& app, const RawWrite& raw, WriteOptions& 
 }
 
 Result<Command> parse(const std::vector<std::string>& words) {
+  if (words.empty()) return wrong("no command: give write or image-info", "");
   CLI::App app(std::string(kAbout), "ingot");
   app.set_version_flag("--version", std::string("ingot " INGOT_VERSION));
   app.footer(std::string(kTopFooter));

@@ -81,7 +81,9 @@ struct HttpReport::Client {
     message[0] = '\0';
     const CURLcode code = ::curl_easy_perform(curl);
     if (code != CURLE_OK) {
-      report.last_failure_ = message[0] != '\0' ? message : ::curl_easy_strerror(code);
+      // Ended by us for want of time: what failed before says more.
+      if (code != CURLE_ABORTED_BY_CALLBACK || report.last_failure_.empty())
+        report.last_failure_ = message[0] != '\0' ? message : ::curl_easy_strerror(code);
       return Outcome::failed;
     }
     long status = 0;
@@ -111,7 +113,8 @@ HttpReport::~HttpReport() {
 }
 
 bool HttpReport::out_of_time() const {
-  return stopped_ || Clock::now().time_since_epoch().count() >= deadline_;
+  return stopped_ || options_.hurry.stop_requested() ||
+         Clock::now().time_since_epoch().count() >= deadline_;
 }
 
 void HttpReport::run() {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <thread>
 
@@ -21,6 +22,7 @@ struct ReportOptions {
   std::chrono::milliseconds request_timeout{10'000};
   std::chrono::milliseconds backoff_first{250}, backoff_max{8'000};  ///< doubles, with jitter
   std::chrono::milliseconds last_patience{30'000};  ///< for all that is left, once the job is over
+  std::stop_token hurry;  ///< requested: somebody does not want to wait for that
 };
 
 /// Sends events one at a time, in order, each again until a 2xx answers. What may be lost and what

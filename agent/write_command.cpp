@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <exception>
 #include <thread>
@@ -39,7 +40,9 @@ class WriteCommand {
     // First of all, so that every thread below inherits the blocked signals.
     const SignalWatch signals([this](int signal, int count) {
       job_.report(Error(Errc::cancelled, fmt::format("cancelled by {}", signal_name(signal))));
-      if (count > 1) say("already stopping; waiting for the disk");
+      // Once the job is over, or for who asks again: nothing but the disk is waited for.
+      if (over_ || count > 1) hurry_.request_stop();
+      if (!over_ && count > 1) say("already stopping; waiting for the disk");
     });
     const bool json = options_.progress == ProgressMode::json;
     const bool bar = options_.progress == ProgressMode::bar ||
@@ -55,6 +58,7 @@ class WriteCommand {
       work(reporter, result);
     else
       result.error = ready.error();
+    over_ = true;
     result.progress = reporter.stop();
     result.seconds = std::chrono::duration<double>(Clock::now() - start_).count();
     result.peak_rss = peak_rss();
@@ -72,6 +76,7 @@ class WriteCommand {
     ReportOptions report;
     report.url = options_.report_url;
     report.transfer = transfer_;
+    report.hurry = hurry_.get_token();
     if (!options_.report_token_file.empty()) {
       INGOT_TRY_ASSIGN(report.token,
                        read_secret(options_.report_token_file, "--report-token-file"));
@@ -171,6 +176,8 @@ class WriteCommand {
   const std::string deploy_id_ = random_uuid();
   imaging::TransferOptions transfer_;
   ProgressCounters counters_;
+  std::atomic<bool> over_ = false;  // the disk is done with; only reporting is left
+  std::stop_source hurry_;
   FirstError job_;
 };
 

@@ -6,9 +6,8 @@
 #include <yaml-cpp/parser.h>
 
 #include <algorithm>
-#include <istream>
 #include <optional>
-#include <streambuf>
+#include <sstream>
 
 namespace ingot::agent {
 namespace {
@@ -90,6 +89,7 @@ class TreeBuilder final : public YAML::EventHandler {
   struct Level {
     YamlNode node;
     std::optional<std::string> key;  // of the member whose value comes next
+    int key_line = 0;
   };
 
   static int line(const YAML::Mark& mark) { return mark.line + 1; }
@@ -108,7 +108,7 @@ class TreeBuilder final : public YAML::EventHandler {
   void open(YamlNode node) {
     if (levels_.size() == kMaxDepth)
       throw Refused{node.line, fmt::format("nested deeper than {} levels", kMaxDepth)};
-    levels_.push_back({std::move(node), std::nullopt});
+    levels_.push_back({std::move(node), std::nullopt, 0});
   }
 
   void close() {
@@ -131,7 +131,10 @@ class TreeBuilder final : public YAML::EventHandler {
       if (level.node.find(node.text) != nullptr)
         throw Refused{node.line, fmt::format("the key '{}' is there twice", node.text)};
       level.key = std::move(node.text);
+      level.key_line = node.line;
     } else {
+      // yaml-cpp notices that a value is missing only where the next one begins.
+      if (node.kind == YamlNode::Kind::null) node.line = level.key_line;
       level.node.members.emplace_back(std::move(*level.key), std::move(node));
       level.key.reset();
     }
@@ -139,15 +142,6 @@ class TreeBuilder final : public YAML::EventHandler {
 
   std::vector<Level> levels_;
   std::size_t nodes_ = 0;
-};
-
-// Reads from memory that stays the caller's.
-class ViewBuffer final : public std::streambuf {
- public:
-  explicit ViewBuffer(std::string_view text) {
-    char* const begin = const_cast<char*>(text.data());  // streambuf's get area is never written
-    setg(begin, begin, begin + text.size());
-  }
 };
 
 tl::unexpected<Error> refuse(int line, const std::string& why) {
@@ -182,8 +176,9 @@ Result<YamlNode> parse_yaml(std::string_view text) {
     return refuse(static_cast<int>(std::count(text.begin(), text.begin() + nul, '\n')) + 1,
                   "a NUL byte: this is no text");
   try {
-    ViewBuffer buffer(text);
-    std::istream in(&buffer);
+    // The end marker is for yaml-cpp, which takes the end of the text for the end of a quoted
+    // value: a file that was cut off there must not pass.
+    std::istringstream in(std::string(text) + "\n...\n");
     YAML::Parser parser(in);
     TreeBuilder builder;
     if (!parser.HandleNextDocument(builder)) return refuse(1, "no document in it");
