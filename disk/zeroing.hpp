@@ -12,11 +12,12 @@ namespace ingot::disk {
 
 /// Zeroes stretches of one target, and remembers which ways the target knows.
 ///
-/// Block devices: fallocate(FALLOC_FL_PUNCH_HOLE), which is the device's own WRITE ZEROES with leave
-/// to unmap and fails where it has none, then BLKZEROOUT, for which the kernel writes zeros if it
-/// must. (The other way round a thin disk would be filled up: BLKZEROOUT never unmaps.) Regular
-/// files: FALLOC_FL_PUNCH_HOLE, then FALLOC_FL_ZERO_RANGE. Both, last: writing zeros. All of them
-/// leave zeros for certain; discard is never used, what it leaves behind is up to the device.
+/// Block devices: fallocate(FALLOC_FL_PUNCH_HOLE), which is the device's own WRITE ZEROES with
+/// leave to unmap and fails where it has none, then BLKZEROOUT, for which the kernel writes zeros
+/// if it must. (The other way round a thin disk would be filled up: BLKZEROOUT never unmaps.)
+/// Regular files: FALLOC_FL_PUNCH_HOLE, then FALLOC_FL_ZERO_RANGE. Both, last: writing zeros. All
+/// of them leave zeros for certain; discard is never used, what it leaves behind is up to the
+/// device.
 class Zeroing {
  public:
   /// `target` outlives it.
