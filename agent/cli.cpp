@@ -246,6 +246,10 @@ Result<void> understand(const CLI::App& app, const RawWrite& raw, WriteOptions& 
 
 Result<Command> parse(const std::vector<std::string>& words) {
   if (words.empty()) return wrong("no command: give write or image-info", "");
+  if (!words.front().starts_with('-') && words.front() != "write" && words.front() != "image-info")
+    return wrong(
+        fmt::format("no command '{}': there are write and image-info", redact_text(words.front())),
+        "");
   CLI::App app(std::string(kAbout), "ingot");
   app.set_version_flag("--version", std::string("ingot " INGOT_VERSION));
   app.footer(std::string(kTopFooter));

@@ -185,6 +185,7 @@ Result<YamlNode> parse_yaml(std::string_view text) {
     TreeBuilder second;
     if (parser.HandleNextDocument(second))
       return refuse(std::max(second.root.line, 1), "a second document; only one is accepted");
+    if (builder.root.kind == YamlNode::Kind::null) return refuse(1, "no document in it");
     return std::move(builder.root);
   } catch (const Refused& refused) {
     return refuse(refused.line, refused.why);
