@@ -53,8 +53,9 @@ Result<void> ask_for_confirmation(const std::string& device, int in, int out,
       fmt::format("Everything on it will be overwritten. Type the path of the device to go on: ");
   constexpr std::chrono::seconds kPatience{10};
   write_all(out, question, kPatience);
-  INGOT_TRY_ASSIGN(const auto answer, read_line(in, stop));
-  if (!answer) write_all(out, "\n", kPatience);
+  const auto line = read_line(in, stop);
+  if (!line || !*line) write_all(out, "\n", kPatience);  // no line end was typed
+  INGOT_TRY_ASSIGN(const auto& answer, line);
   std::string_view text = answer ? std::string_view(*answer) : std::string_view();
   while (!text.empty() && (text.back() == ' ' || text.back() == '\r')) text.remove_suffix(1);
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);

@@ -73,8 +73,10 @@ void JobReporter::run() {
 // Draws with the lock released: a stopped terminal must not stop the job.
 void JobReporter::tick(std::unique_lock<std::mutex>& lock, bool last) {
   const auto now = Clock::now();
-  const ProgressSnapshot progress = view_.look(counters_, phase_, now);
-  if (started_ && !last && now - last_progress_ >= kProgressEvery) {
+  // Not before the job goes on: the time of a question does not count in any rate.
+  const ProgressSnapshot progress =
+      phase_told_ ? view_.look(counters_, phase_, now) : ProgressSnapshot{};
+  if (started_ && phase_told_ && !last && now - last_progress_ >= kProgressEvery) {
     last_progress_ = now;
     send(progress_event(progress));
   }

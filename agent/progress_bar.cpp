@@ -48,8 +48,9 @@ std::string render_bar(const ProgressSnapshot& progress, unsigned width) {
                                                       format_bytes(*progress.expected))
                                         : format_bytes(progress.received) + " received"});
   if (progress.eta)
-    parts.push_back({6, format_duration(std::max(*progress.eta, std::chrono::seconds(10))) +
-                            (*progress.eta < std::chrono::seconds(10) ? " or less" : " left")});
+    parts.push_back({6, *progress.eta < std::chrono::minutes(1)
+                            ? fmt::format("{} s left", progress.eta->count())
+                            : format_duration(*progress.eta) + " left"});
   parts.push_back({4, rate(progress.receive_rate)});
   parts.push_back({5, format_bytes(progress.written) + " written"});
 

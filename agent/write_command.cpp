@@ -99,6 +99,7 @@ class WriteCommand {
     INGOT_TRY_ASSIGN(WriteJobRequest request, make_request());
     warn(request);
     INGOT_TRY(confirm(request));
+    start_ = Clock::now();  // the time of the question is the user's
     result.verified = request.image.expected || !request.checksum.value_or_url.empty();
     reporter.started(request.image.urls.front(), options_.device, options_.dry_run);
     WriteJobOutcome outcome = run_write_job(std::move(request), counters_, reporter, job_);
@@ -172,7 +173,7 @@ class WriteCommand {
   }
 
   const WriteOptions& options_;
-  const Clock::time_point start_ = Clock::now();
+  Clock::time_point start_ = Clock::now();
   const std::string deploy_id_ = random_uuid();
   imaging::TransferOptions transfer_;
   ProgressCounters counters_;
