@@ -3,44 +3,24 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
+#include <chrono>
+#include <condition_variable>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <utility>
 
 #include "imaging/decoders.hpp"
 #include "imaging/decompressor.hpp"
 #include "imaging/digest_tap.hpp"
+#include "imaging/peek_stream.hpp"
 #include "imaging/probe.hpp"
 
 namespace ingot::imaging {
 namespace {
 
-// Of a stream whose length nobody knows, at most this much is read only to learn its digest.
-constexpr std::uint64_t kMaxBlindDrain = 256 * MiB;
-
-// A stream whose first slice was looked at already.
-class PeekedStream final : public ByteStream {
- public:
-  explicit PeekedStream(std::unique_ptr<ByteStream> in) : in_(std::move(in)) {}
-
-  Result<Slice> peek() {
-    INGOT_TRY_ASSIGN(first_, in_->next());
-    peeked_ = true;
-    return first_;
-  }
-  Result<Slice> next() override {
-    if (std::exchange(peeked_, false)) return std::exchange(first_, {});
-    return in_->next();
-  }
-  [[nodiscard]] std::optional<std::uint64_t> size() const override { return in_->size(); }
-  [[nodiscard]] RangeReader* ranges() override { return in_->ranges(); }
-
- private:
-  std::unique_ptr<ByteStream> in_;
-  Slice first_;
-  bool peeked_ = false;
-};
+// How long the rest of an image that cannot be decoded is read only to learn its digest.
+constexpr std::chrono::seconds kExplainPatience{9};
 
 // The tap, as something that can be given away while it stays here.
 class TapReader final : public ByteStream {
@@ -76,24 +56,32 @@ class Streaming {
     tap_.attach(*source_);
     INGOT_TRY_ASSIGN(Unwrapped unwrapped, unwrap(std::make_unique<TapReader>(tap_), job_.token()));
     outcome_.compression = unwrapped.compression;
-    std::optional<PeekedStream> image(std::in_place, std::move(unwrapped.stream));
-    INGOT_TRY_ASSIGN(Slice head, image->peek());
-    INGOT_TRY_ASSIGN(const ProbeResult probe,
-                     probe_image(head.bytes(), request_.declared, request_.allow_unrecognized));
-    outcome_.format = probe.format;
+    std::optional<PeekStream> image(std::in_place, std::move(unwrapped.stream));
+    if (auto known = examine(*image); !known) {
+      // Stopped before the stream goes, which may be waiting for a server that has gone quiet.
+      job_.report(known.error());
+      return tl::unexpected(known.error());
+    }
 
     listener_.on_phase(Phase::write);
-    head = {};  // its block goes back to the ring
     auto size = decode(*image);
+    if (!size) return tl::unexpected(explain(size.error(), image));
     image.reset();  // nobody else reads the tap from here on
-    if (!size) return tl::unexpected(explain(size.error()));
     outcome_.virtual_size = *size;
-    INGOT_TRY(drain(std::numeric_limits<std::uint64_t>::max()));
+    INGOT_TRY(drain());
     INGOT_TRY(verify());
     return std::move(outcome_);
   }
 
  private:
+  Result<void> examine(PeekStream& image) {
+    INGOT_TRY_ASSIGN(const auto head, image.peek(kStreamBlock));
+    INGOT_TRY_ASSIGN(const ProbeResult probe,
+                     probe_image(head, request_.declared, request_.allow_unrecognized));
+    outcome_.format = probe.format;
+    return {};
+  }
+
   Result<std::uint64_t> decode(ByteStream& image) {
     // The decoder's own threads fail into a job of their own: their error ends the decoding, but
     // not the transfer, whose digest may yet tell what the matter is. A failure of anything else
@@ -118,21 +106,18 @@ class Streaming {
         return decode_with_qemu_img(
             image, outcome_.format,
             [this]() -> Result<void> {
-              INGOT_TRY(drain(std::numeric_limits<std::uint64_t>::max()));
+              INGOT_TRY(drain());
               return verify();
             },
             request_.convert_timeout, context);
     }
   }
 
-  // Reads what the decoder left, at most `most` bytes, so that the digest is of the whole file.
-  Result<void> drain(std::uint64_t most) {
-    const std::uint64_t start = tap_.taken();
+  // Reads what the decoder left, so that the digest is of the whole file.
+  Result<void> drain() {
     for (;;) {
       INGOT_TRY_ASSIGN(const Slice slice, tap_.next());
       if (slice.empty()) return {};
-      if (tap_.taken() - start > most)
-        return fail(Errc::source_truncated, "reading the rest of the image: it does not end");
     }
   }
 
@@ -153,12 +138,20 @@ class Streaming {
         "what the publisher says");
   }
 
-  // An image that cannot be decoded is usually not the image that was asked for. Its digest tells.
-  Error explain(const Error& error) {
-    if (error.cls() != ErrorClass::image || !request_.expected || job_.token().stop_requested())
-      return error;
-    const bool endless = !source_->size();
-    if (!drain(endless ? kMaxBlindDrain : std::numeric_limits<std::uint64_t>::max())) return error;
+  // An image that cannot be decoded is usually not the image that was asked for. Its digest tells,
+  // where the rest of it comes soon enough; the job is over in any case.
+  Error explain(const Error& error, std::optional<PeekStream>& image) {
+    if (error.cls() != ErrorClass::image || !request_.expected) job_.report(error);
+    if (job_.token().stop_requested()) return error;
+    std::mutex mutex;
+    std::condition_variable_any never;
+    const std::jthread patience([&](const std::stop_token& done) {
+      std::unique_lock lock(mutex);
+      never.wait_for(lock, done, kExplainPatience, [] { return false; });
+      if (!done.stop_requested()) job_.report(error);
+    });
+    image.reset();  // nobody else reads the tap from here on
+    if (!drain()) return error;
     const auto digest = tap_.finish();
     if (!digest || *digest == *request_.expected) return error;
     return mismatch(*digest, error.message());
