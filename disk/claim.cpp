@@ -9,14 +9,20 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include <bit>
+#include <utility>
+
+#include "disk/core/buffer.hpp"
 #include "disk/core/units.hpp"
 #include "disk/in_use.hpp"
 
 namespace ingot::disk {
 namespace {
 
-// O_DIRECT on a file system asks for its logical block at least; this is enough for all of them.
+// O_DIRECT on a file system asks for its logical block at least; this is enough for nearly all.
 constexpr std::uint32_t kFileAlignment = 4096;
+// Larger sectors (a few kernels allow them) would not fit the buffers' alignment.
+constexpr int kMaxSector = kBufferAlignment;
 
 Error open_error(const std::string& path, int error) {
   switch (error) {
@@ -61,6 +67,10 @@ Result<Claim> claim_block(const std::string& path, const struct stat& before,
   // A device without O_DIRECT (few have none) is written through the page cache.
   if (!opened && opened.error().code() == Errc::device_unsuitable)
     opened = open_fd(path, access | O_EXCL);
+  if (!opened && opened.error().code() == Errc::device_in_use)
+    return fail(Errc::device_in_use,
+                fmt::format("{} is in use by {}", path, users_of(before.st_rdev)),
+                "find out what it is for (lsof, lsblk), end it, and try again");
   if (!opened) return tl::unexpected(opened.error());
   target.fd = *std::move(opened);
 
@@ -82,26 +92,40 @@ Result<Claim> claim_block(const std::string& path, const struct stat& before,
   if (target.size == 0)
     return fail(Errc::device_unsuitable, fmt::format("{} has no medium", path),
                 "insert one, or choose another disk");
+  if (sector < 512 || sector > kMaxSector || !std::has_single_bit(static_cast<unsigned>(sector)))
+    return fail(Errc::device_unsuitable,
+                fmt::format("{} has sectors of {} bytes; 512 to {} are supported", path, sector,
+                            kMaxSector),
+                "choose another disk");
   target.logical_sector = static_cast<std::uint32_t>(sector);
   target.io_alignment = target.logical_sector;
   return target;
 }
 
+// Whether O_DIRECT works, not only opens: some file systems refuse each request instead.
+bool answers_directly(int fd) {
+  alignas(kFileAlignment) std::byte block[kFileAlignment];
+  return ::pread(fd, block, sizeof block, 0) >= 0 || errno != EINVAL;
+}
+
 Result<Claim> finish_file(Claim target, UniqueFd fd, const ClaimOptions& options) {
   target.buffered_fd = std::move(fd);
+  struct stat now {};
   if (::flock(target.buffered_fd.get(), LOCK_EX | LOCK_NB) != 0)
     return tl::unexpected(open_error(target.path, EBUSY));
-  struct stat now {};
-  ::fstat(target.buffered_fd.get(), &now);
-  if (options.create_size && static_cast<std::uint64_t>(now.st_size) < *options.create_size) {
-    if (::ftruncate(target.buffered_fd.get(), static_cast<off_t>(*options.create_size)) != 0)
+  if (::fstat(target.buffered_fd.get(), &now) != 0)
+    return tl::unexpected(open_error(target.path, errno));
+  target.size = static_cast<std::uint64_t>(now.st_size);
+  // A file that holds something has its size already; an empty one is as good as a missing one.
+  if (options.create_size && target.size == 0) {
+    const auto size = static_cast<off_t>(*options.create_size);
+    if (!options.read_only && (size < 0 || ::ftruncate(target.buffered_fd.get(), size) != 0))
       return tl::unexpected(
           system_error(Errc::device_unsuitable,
                        fmt::format("making {} {} bytes large", target.path, *options.create_size),
-                       errno, "choose a size that the file system can hold"));
-    ::fstat(target.buffered_fd.get(), &now);
+                       size < 0 ? EFBIG : errno, "choose a size that the file system can hold"));
+    target.size = *options.create_size;
   }
-  target.size = static_cast<std::uint64_t>(now.st_size);
   if (target.size == 0)
     return fail(Errc::device_too_small, fmt::format("{} is an empty file", target.path),
                 "give the size of the disk to make with --size");
@@ -109,8 +133,8 @@ Result<Claim> finish_file(Claim target, UniqueFd fd, const ClaimOptions& options
   const std::string again = fmt::format("/proc/self/fd/{}", target.buffered_fd.get());
   const int access = options.read_only ? O_RDONLY : O_RDWR;
   auto direct = open_fd(again, access | O_DIRECT);
-  target.direct = direct.has_value();
-  if (!direct) direct = open_fd(again, access);
+  target.direct = direct.has_value() && answers_directly(direct->get());
+  if (!target.direct) direct = open_fd(again, access);
   if (!direct) return tl::unexpected(direct.error());
   target.fd = *std::move(direct);
   target.io_alignment = target.direct ? kFileAlignment : 1;
@@ -141,7 +165,9 @@ Result<Claim> create_file(const std::string& path, const ClaimOptions& options) 
     return finish_file(std::move(target), std::move(fd), writable);
   }
   INGOT_TRY_ASSIGN(UniqueFd fd, open_fd(path, O_RDWR | O_CREAT | O_EXCL));
-  return finish_file(std::move(target), std::move(fd), options);
+  auto made = finish_file(std::move(target), std::move(fd), options);
+  if (!made) ::unlink(path.c_str());
+  return made;
 }
 
 }  // namespace
@@ -164,6 +190,26 @@ Result<Claim> claim(const std::string& path, const ClaimOptions& options) {
                           : S_ISCHR(before.st_mode) ? "a character device"
                                                     : "a special file"),
               "name a whole disk such as /dev/sda, or a file");
+}
+
+Result<Claim> share(const Claim& target) {
+  Claim shared;
+  for (const auto& [from, to] :
+       {std::pair{&target.fd, &shared.fd}, std::pair{&target.buffered_fd, &shared.buffered_fd}}) {
+    if (!*from) continue;
+    *to = UniqueFd(::fcntl(from->get(), F_DUPFD_CLOEXEC, 0));
+    if (!*to)
+      return tl::unexpected(system_error(Errc::internal_bug,
+                                         "a second descriptor of " + target.path, errno,
+                                         "raise the limit of open files (ulimit -n)"));
+  }
+  shared.path = target.path;
+  shared.block_device = target.block_device;
+  shared.size = target.size;
+  shared.logical_sector = target.logical_sector;
+  shared.io_alignment = target.io_alignment;
+  shared.direct = target.direct;
+  return shared;
 }
 
 }  // namespace ingot::disk

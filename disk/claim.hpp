@@ -14,7 +14,7 @@ namespace ingot::disk {
 struct ClaimOptions {
   bool read_only = false;  ///< --dry-run: look, do not open for writing
   std::optional<std::uint64_t>
-      create_size;  ///< regular file: create it sparse with this size, bytes
+      create_size;  ///< missing or empty regular file: make it sparse with this size, bytes
 };
 
 /// A block device or regular file that nothing else uses.
@@ -34,6 +34,10 @@ struct Claim {
 /// busy. All facts are read through the descriptor's device number, not the name.
 /// Errors: device.*, each naming what holds the disk.
 Result<Claim> claim(const std::string& path, const ClaimOptions& options);
+
+/// The same target once more, for a thread that may outlive its owner: it stays claimed, and its
+/// descriptors stay open, until the last copy is gone. Errors: no descriptor left.
+Result<Claim> share(const Claim& target);
 
 /// Asks the kernel to read the partition table again (BLKRRPART) and waits for udev to settle, both
 /// bounded. Not for regular files. Errors: device.in-use with advice; the write stays valid.

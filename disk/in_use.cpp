@@ -1,6 +1,9 @@
 #include "disk/in_use.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/loop.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -12,6 +15,8 @@
 #include <optional>
 #include <set>
 #include <sstream>
+
+#include "disk/core/unique_fd.hpp"
 
 namespace ingot::disk {
 namespace {
@@ -118,22 +123,40 @@ Result<void> check_swaps(const std::map<dev_t, std::string>& parts, const std::s
   return {};
 }
 
-// Loop devices whose backing is this file or device, and is not detached.
+// What a loop device stands on, by the numbers that its driver keeps: the name it was given may
+// have been renamed, deleted or another file's since.
+bool is_backing(const fs::path& loop, const struct stat& target) {
+  const UniqueFd fd(
+      ::open(("/dev/" + loop.filename().string()).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  loop_info64 info{};
+  if (fd && ::ioctl(fd.get(), LOOP_GET_STATUS64, &info) == 0) {
+    return S_ISBLK(target.st_mode)
+               ? info.lo_rdevice == target.st_rdev
+               : info.lo_device == target.st_dev && info.lo_inode == target.st_ino;
+  }
+  struct stat named {};
+  if (::stat(first_line(loop / "loop" / "backing_file").c_str(), &named) != 0) return false;
+  return S_ISBLK(target.st_mode) ? S_ISBLK(named.st_mode) && named.st_rdev == target.st_rdev
+                                 : named.st_dev == target.st_dev && named.st_ino == target.st_ino;
+}
+
 Result<void> check_loops(const struct stat& target, const std::string& path) {
+  std::error_code error;
   for (const auto& entry : entries("/sys/block")) {
-    const std::string backing = first_line(entry / "loop" / "backing_file");
-    if (backing.empty()) continue;
-    struct stat info {};
-    if (::stat(backing.c_str(), &info) != 0) continue;
-    const bool same = S_ISBLK(target.st_mode)
-                          ? S_ISBLK(info.st_mode) && info.st_rdev == target.st_rdev
-                          : info.st_dev == target.st_dev && info.st_ino == target.st_ino;
-    if (same)
+    if (!fs::exists(entry / "loop" / "backing_file", error)) continue;
+    if (is_backing(entry, target))
       return fail(Errc::device_in_use,
                   fmt::format("{} is in use by /dev/{}", path, entry.filename().string()),
                   "detach it (losetup --detach /dev/" + entry.filename().string() + ")");
   }
   return {};
+}
+
+// Whether a process has a block device open.
+bool has_open(const fs::path& process, dev_t device) {
+  for (const auto& fd : entries(process / "fd"))
+    if (device_at(fd.string()) == device) return true;
+  return false;
 }
 
 }  // namespace
@@ -191,6 +214,21 @@ Result<void> check_file_unused(dev_t device, ino_t inode, const std::string& pat
                   "switch it off (swapoff " + name + ")");
   }
   return {};
+}
+
+std::string users_of(dev_t device) {
+  constexpr int kNamed = 3;
+  std::string users;
+  int found = 0;
+  for (const auto& process : entries("/proc")) {
+    const std::string id = process.filename().string();
+    if (id.find_first_not_of("0123456789") != std::string::npos || !has_open(process, device))
+      continue;
+    if (++found > kNamed) return users + " and others";
+    users += fmt::format("{}{} (process {})", users.empty() ? "" : ", ",
+                         first_line(process / "comm"), id);
+  }
+  return users.empty() ? "the kernel or another mount namespace" : users;
 }
 
 std::vector<std::string> partition_names(dev_t device) {

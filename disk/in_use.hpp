@@ -19,6 +19,10 @@ Result<void> check_unused(dev_t device, const std::string& path);
 /// The same for a regular file: backing a loop device, or active as swap.
 Result<void> check_file_unused(dev_t device, ino_t inode, const std::string& path);
 
+/// Who holds a block device that could not be opened exclusively, for a message: "qemu-img (process
+/// 42)", or what else it may be when no process has it open. At most three are named.
+std::string users_of(dev_t device);
+
 /// Names of the partitions of a whole disk ("sda1", …), from sysfs.
 std::vector<std::string> partition_names(dev_t device);
 

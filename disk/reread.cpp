@@ -25,10 +25,13 @@ bool settle() {
   if (!context) return true;
   const std::unique_ptr<udev_queue, udev_queue* (*)(udev_queue*)> queue(
       udev_queue_new(context.get()), udev_queue_unref);
+  if (!queue) return true;
   const auto end = std::chrono::steady_clock::now() + kPatience;
-  while (queue && udev_queue_get_queue_is_empty(queue.get()) == 0) {
+  // The kernel's news takes a moment to reach udev: its queue has to be empty twice.
+  for (int quiet = 0; quiet < 2;) {
     if (std::chrono::steady_clock::now() > end) return false;
     std::this_thread::sleep_for(kStep);
+    quiet = udev_queue_get_queue_is_empty(queue.get()) != 0 ? quiet + 1 : 0;
   }
   return true;
 }

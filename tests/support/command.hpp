@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace ingot::test {
@@ -45,6 +46,42 @@ class TempDir {
 
  private:
   std::string path_;
+};
+
+/// A file system of the test's own, made with `mkfs` on `device` and mounted; unmounted with it,
+/// also when the test fails, and thawed if the test froze it. Needs root.
+class Mount {
+ public:
+  explicit Mount(const std::string& device, const std::string& mkfs = "mkfs.ext4 -q -m 0",
+                 const std::string& name = "mnt")
+      : where_(dir_.path(name)) {
+    run(mkfs + " " + device);
+    std::filesystem::create_directory(where_);
+    run("mount " + device + " '" + where_ + "'");
+  }
+  ~Mount() {
+    thaw();
+    // What was frozen may still be writing for a moment.
+    run("for try in 1 2 3 4 5 6 7 8 9 10; do umount '" + where_ +
+        "' && exit 0; sleep 0.2; done; umount --lazy '" + where_ + "'; exit 1");
+  }
+  Mount(const Mount&) = delete;
+  Mount& operator=(const Mount&) = delete;
+  /// Every write to it hangs in the kernel, as on a device that does not answer, until thaw().
+  void freeze() {
+    run("fsfreeze --freeze '" + where_ + "'");
+    frozen_ = true;
+  }
+  void thaw() {
+    if (std::exchange(frozen_, false)) run("fsfreeze --unfreeze '" + where_ + "'");
+  }
+  [[nodiscard]] const std::string& path() const noexcept { return where_; }
+  [[nodiscard]] std::string path(const std::string& name) const { return where_ + "/" + name; }
+
+ private:
+  TempDir dir_;
+  std::string where_;
+  bool frozen_ = false;
 };
 
 inline std::vector<std::byte> read_file(const std::string& path) {

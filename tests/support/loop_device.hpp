@@ -13,25 +13,31 @@ namespace ingot::test {
 
 class LoopDevice {
  public:
-  /// `size` bytes, logical sectors of `sector` bytes.
-  explicit LoopDevice(std::uint64_t size, unsigned sector = 512, const std::string& options = "") {
-    const std::string backing = dir_.path("disk");
+  /// `size` bytes, logical sectors of `sector` bytes; `options` are losetup's; `where` is the
+  /// folder for the sparse file behind it, if it matters.
+  explicit LoopDevice(std::uint64_t size, unsigned sector = 512, const std::string& options = "",
+                      const std::string& where = "")
+      : backing_(where.empty() ? dir_.path("disk") : where + "/disk") {
+    const std::string& backing = backing_;
     std::ofstream(backing).close();
     std::filesystem::resize_file(backing, size);
     path_ = run("losetup --find --show --direct-io=on --sector-size " + std::to_string(sector) +
                 " " + options + " " + backing);
     while (!path_.empty() && path_.back() == '\n') path_.pop_back();
   }
-  ~LoopDevice() { run("losetup --detach " + path_); }
+  ~LoopDevice() {
+    if (!path_.empty()) run("losetup --detach " + path_);
+  }
   LoopDevice(const LoopDevice&) = delete;
   LoopDevice& operator=(const LoopDevice&) = delete;
 
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
   /// Its bytes, past the page cache.
-  [[nodiscard]] std::vector<std::byte> content() const { return read_file(dir_.path("disk")); }
+  [[nodiscard]] std::vector<std::byte> content() const { return read_file(backing_); }
 
  private:
   TempDir dir_;
+  const std::string backing_;
   std::string path_;
 };
 

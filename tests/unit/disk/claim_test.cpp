@@ -58,6 +58,22 @@ TEST_F(Claim, ADeviceIsClaimedOnce) {
   ASSERT_TRUE(first.has_value());
   EXPECT_EQ(refusal(loop.path()), Errc::device_in_use);
   EXPECT_EQ(refusal(loop.path(), {.read_only = true, .create_size = {}}), Errc::device_in_use);
+  EXPECT_NE(claim(loop.path(), {}).error().message().find(std::to_string(::getpid())),
+            std::string::npos)
+      << "the message says who has it: " << claim(loop.path(), {}).error().message();
+}
+
+TEST_F(Claim, ASharedClaimHoldsTheDeviceToTheEnd) {
+  const LoopDevice loop(8 * MiB);
+  std::optional<disk::Claim> shared;
+  {
+    const auto first = claim(loop.path(), {});
+    ASSERT_TRUE(first.has_value());
+    shared = *disk::share(*first);
+  }
+  EXPECT_EQ(refusal(loop.path()), Errc::device_in_use);
+  shared.reset();
+  EXPECT_TRUE(claim(loop.path(), {}).has_value());
 }
 
 TEST_F(Claim, AFileIsClaimedOnce) {
@@ -83,6 +99,29 @@ TEST_F(Claim, ARehearsalMakesNothing) {
   EXPECT_FALSE(std::filesystem::exists(dir.path("new.img")));
 }
 
+TEST_F(Claim, AFileThatHoldsSomethingKeepsItsSizeAndAnEmptyOneGetsOne) {
+  write_file(dir.path("full"), std::vector<std::byte>(4 * MiB));
+  write_file(dir.path("empty"), {});
+  const auto kept = claim(dir.path("full"), {.create_size = 1 * GiB});
+  ASSERT_TRUE(kept.has_value()) << kept.error().message();
+  EXPECT_EQ(kept->size, 4 * MiB);
+  {
+    const auto rehearsed = claim(dir.path("empty"), {.read_only = true, .create_size = 8 * MiB});
+    ASSERT_TRUE(rehearsed.has_value()) << rehearsed.error().message();
+    EXPECT_EQ(rehearsed->size, 8 * MiB);
+    EXPECT_EQ(std::filesystem::file_size(dir.path("empty")), 0U);
+  }
+  const auto made = claim(dir.path("empty"), {.create_size = 8 * MiB});
+  ASSERT_TRUE(made.has_value()) << made.error().message();
+  EXPECT_EQ(made->size, 8 * MiB);
+}
+
+TEST_F(Claim, AFileThatCannotBeMadeIsNotLeftBehind) {
+  for (const std::uint64_t size : {~0ULL, ~0ULL >> 2})
+    EXPECT_EQ(refusal(dir.path("huge"), {.create_size = size}), Errc::device_unsuitable);
+  EXPECT_FALSE(std::filesystem::exists(dir.path("huge")));
+}
+
 TEST_F(Claim, ReadOnlyIsRefused) {
   const LoopDevice loop(8 * MiB, 512, "--read-only");
   EXPECT_EQ(refusal(loop.path()), Errc::device_read_only);
@@ -90,15 +129,14 @@ TEST_F(Claim, ReadOnlyIsRefused) {
 
 TEST_F(Claim, AMountedDiskIsRefusedByName) {
   const LoopDevice loop(32 * MiB);
-  run("mkfs.ext4 -q " + loop.path());
-  std::filesystem::create_directory(dir.path("mnt point"));
-  run("mount " + loop.path() + " '" + dir.path("mnt point") + "'");
-  const auto target = claim(loop.path(), {});
-  ASSERT_FALSE(target.has_value());
-  EXPECT_EQ(target.error().code(), Errc::device_mounted);
-  EXPECT_NE(target.error().message().find(dir.path("mnt point")), std::string::npos)
-      << target.error().message();
-  run("umount '" + dir.path("mnt point") + "'");
+  {
+    const Mount mount(loop.path(), "mkfs.ext4 -q", "mnt point");
+    const auto target = claim(loop.path(), {});
+    ASSERT_FALSE(target.has_value());
+    EXPECT_EQ(target.error().code(), Errc::device_mounted);
+    EXPECT_NE(target.error().message().find(mount.path()), std::string::npos)
+        << target.error().message();
+  }
   EXPECT_TRUE(claim(loop.path(), {}).has_value());
 }
 
@@ -107,20 +145,15 @@ TEST_F(Claim, SoIsADiskWithAMountedPartitionAndSoIsThePartition) {
   // Told to the kernel directly: not every kernel reads partition tables by itself.
   run("addpart " + loop.path() + " 1 2048 65536");
   EXPECT_EQ(refusal(loop.path() + "p1"), Errc::device_unsuitable);
-  run("mkfs.ext4 -q " + loop.path() + "p1");
-  std::filesystem::create_directory(dir.path("mnt"));
-  run("mount " + loop.path() + "p1 " + dir.path("mnt"));
+  const Mount mount(loop.path() + "p1");
   EXPECT_EQ(refusal(loop.path()), Errc::device_mounted);
-  run("umount " + dir.path("mnt"));
+  EXPECT_EQ(refusal(loop.path(), {.read_only = true, .create_size = {}}), Errc::device_mounted);
 }
 
 TEST_F(Claim, AMountedBtrfsIsFoundThoughItsDeviceNumberIsAnother) {
   const LoopDevice loop(256 * MiB);
-  run("mkfs.btrfs -q " + loop.path());
-  std::filesystem::create_directory(dir.path("mnt"));
-  run("mount -t btrfs " + loop.path() + " " + dir.path("mnt"));
+  const Mount mount(loop.path(), "mkfs.btrfs -q");
   EXPECT_EQ(refusal(loop.path()), Errc::device_mounted);
-  run("umount " + dir.path("mnt"));
 }
 
 TEST_F(Claim, SwapIsRefused) {
@@ -131,10 +164,28 @@ TEST_F(Claim, SwapIsRefused) {
   run("swapoff " + loop.path());
 }
 
+TEST_F(Claim, ASwapFileIsRefused) {
+  const std::string file = dir.path("swapfile");
+  run("dd if=/dev/zero of=" + file + " bs=1M count=16 status=none && chmod 600 " + file);
+  run("mkswap " + file + " && swapon " + file);
+  EXPECT_EQ(refusal(file), Errc::device_swap);
+  run("swapoff " + file);
+}
+
 TEST_F(Claim, TheBackingOfALoopDeviceIsRefused) {
   const LoopDevice loop(8 * MiB);
   const std::string backing = run("losetup --noheadings --output BACK-FILE " + loop.path());
   EXPECT_EQ(refusal(backing.substr(0, backing.find('\n'))), Errc::device_in_use);
+}
+
+TEST_F(Claim, TheBackingIsFoundByItsInodeNotItsName) {
+  write_file(dir.path("first"), std::vector<std::byte>(8 * MiB));
+  std::filesystem::create_hard_link(dir.path("first"), dir.path("second"));
+  std::string above = run("losetup --find --show " + dir.path("first"));
+  std::filesystem::remove(dir.path("first"));
+  EXPECT_EQ(refusal(dir.path("second")), Errc::device_in_use);
+  run("losetup --detach " + above);
+  EXPECT_TRUE(claim(dir.path("second"), {}).has_value());
 }
 
 TEST_F(Claim, ADiskUnderALoopDeviceIsRefused) {
