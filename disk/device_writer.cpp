@@ -4,8 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <condition_variable>
 #include <cstring>
 #include <mutex>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -63,8 +66,14 @@ struct DeviceWriter::Impl {
                       *size - target.size),
           "choose a larger disk or a smaller image");
     virtual_size = size;
+    if (!options.dry_run) INGOT_TRY(prepare_target());
     begun = true;
-    if (options.dry_run) return {};
+    return {};
+  }
+
+  Result<void> prepare_target() {
+    INGOT_TRY_ASSIGN(Claim own, share(target));
+    const auto shared = std::make_shared<const Claim>(std::move(own));
     touched = true;
     // Before anything else, and on the medium: from here on the old system does not boot either.
     INGOT_TRY(write_zeros(target, head.begin, head.end - head.begin));
@@ -72,21 +81,43 @@ struct DeviceWriter::Impl {
     INGOT_TRY(flush(target));
 
     const auto failed = [this](Error error) { job.report(std::move(error)); };
-    const IoEngine::Config config{target.fd.get(),
-                                  target.path,
-                                  options.queue_depth,
-                                  job.token(),
-                                  [this](std::uint64_t n) { counters.bytes_written += n; },
-                                  failed};
+    const IoEngine::Config config{shared, options.queue_depth, job.token(),
+                                  [this](std::uint64_t n) { counters.bytes_written += n; }, failed};
     if (options.use_io_uring) engine = make_uring_engine(config);
     if (!engine) engine = make_pwrite_engine(config);
     zeroes.emplace(
-        target, job.token(), [this](std::uint64_t n) { counters.bytes_zeroed += n; }, failed);
+        shared, job.token(), [this](std::uint64_t n) { counters.bytes_zeroed += n; }, failed);
+    watch = std::jthread([this](std::stop_token stop) { watch_for_stall(std::move(stop)); });
     return {};
   }
 
+  // Ends with the writer, or once the device was found to hang.
+  void watch_for_stall(std::stop_token stop) {
+    using Clock = std::chrono::steady_clock;
+    std::mutex mutex;
+    std::condition_variable_any never;
+    const auto step = std::min<Clock::duration>(std::chrono::seconds(1), options.stall_limit / 4);
+    for (std::unique_lock lock(mutex); !stop.stop_requested();) {
+      never.wait_for(lock, stop, step, [] { return false; });
+      for (const auto& request : {engine->oldest(), zeroes->oldest()}) {
+        if (!request || Clock::now() - request->since < options.stall_limit) continue;
+        stalled = true;
+        job.report(Error(
+            Errc::write_io,
+            fmt::format(
+                "writing {} at byte {}: no answer from the device for {} s", target.path,
+                request->offset,
+                std::chrono::duration_cast<std::chrono::seconds>(options.stall_limit).count()),
+            "the disk hangs; check its cabling and health (dmesg, smartctl), or replace it"));
+        engine->give_up();
+        zeroes->give_up();
+        return;
+      }
+    }
+  }
+
   // Refuses an extent that does not fit, before anything is done with it.
-  Result<void> check(std::uint64_t offset, std::uint64_t length) const {
+  Result<void> check(std::uint64_t offset, std::uint64_t length) {
     if (!begun) return fail(Errc::internal_bug, "an extent before begin()");
     const auto end = checked_add(offset, length);
     if (!end || *end > target.size)
@@ -99,6 +130,8 @@ struct DeviceWriter::Impl {
                                                   *end, *virtual_size));
     if (job.token().stop_requested())
       return tl::unexpected(job.or_else(Error(Errc::cancelled, "writing: cancelled")));
+    for (auto seen = highest.load(); seen < *end && !highest.compare_exchange_weak(seen, *end);) {
+    }
     return {};
   }
 
@@ -134,8 +167,11 @@ struct DeviceWriter::Impl {
   }
 
   Result<void> check_gpt() const {
-    const std::uint32_t made_for = gpt_sector_size(head.all());
-    if (!target.block_device || made_for == 0 || made_for == target.logical_sector) return {};
+    // Hybrid images have headers for both.
+    const std::uint32_t made_for = target.logical_sector == 512 ? 4096 : 512;
+    if (!target.block_device || has_gpt(head.all(), target.logical_sector) ||
+        !has_gpt(head.all(), made_for))
+      return {};
     return fail(
         Errc::device_sector_size,
         fmt::format("the image's GPT was made for sectors of {} bytes, {} has sectors of {}: "
@@ -232,6 +268,14 @@ struct DeviceWriter::Impl {
     return {};
   }
 
+  // The sector in which the image ends holds nothing of what was there before.
+  Result<void> pad_last_sector() {
+    const std::uint64_t end = virtual_size.value_or(highest);
+    const std::uint64_t whole = align_up(end, target.logical_sector);
+    if (!target.block_device || end < head.end || end >= tail.begin || end == whole) return {};
+    return edge(end, whole - end, nullptr);
+  }
+
   const Claim& target;
   const WriterOptions options;
   ProgressCounters& counters;
@@ -241,13 +285,18 @@ struct DeviceWriter::Impl {
   std::optional<std::uint64_t> virtual_size;
   bool begun = false;
   bool touched = false;
+  bool finished = false;
+  bool committing = false;
   bool committed = false;
+  std::atomic<std::uint64_t> highest{0};  // where the extents so far end
+  std::atomic<bool> stalled{false};
   Withheld head;
   Withheld tail;
   std::atomic<std::uint64_t> gpt_bytes{0};  // of the first kGptProbeBytes, how many have come
   std::mutex edge_mutex;
   std::unique_ptr<IoEngine> engine;
   std::optional<ZeroQueue> zeroes;
+  std::jthread watch;  // ends before what it watches
 };
 
 DeviceWriter::DeviceWriter(const Claim& target, const WriterOptions& options,
@@ -306,13 +355,18 @@ Result<void> DeviceWriter::finish() {
   if (!impl_->begun) return fail(Errc::internal_bug, "finish() before begin()");
   if (impl_->options.dry_run) return impl_->check_gpt();
   INGOT_TRY(impl_->settle());
-  return flush(impl_->target);
+  INGOT_TRY(impl_->pad_last_sector());
+  INGOT_TRY(flush(impl_->target));
+  impl_->finished = true;
+  return {};
 }
 
 Result<void> DeviceWriter::commit() {
   if (impl_->options.dry_run) return {};
-  if (!impl_->touched || impl_->committed) return fail(Errc::internal_bug, "commit() out of order");
+  if (!impl_->finished || impl_->committing)
+    return fail(Errc::internal_bug, "commit() out of order");
   INGOT_TRY(impl_->check_gpt());
+  impl_->committing = true;
   INGOT_TRY(write_all(impl_->target, impl_->tail.begin, impl_->tail.all()));
   INGOT_TRY(flush(impl_->target));
   // One request: it is on the disk, or the zeros of begin() are.
@@ -324,8 +378,12 @@ Result<void> DeviceWriter::commit() {
 
 Result<void> DeviceWriter::abandon() {
   if (!impl_->touched || impl_->committed) return {};
+  impl_->finished = false;
+  // Still watched, so that a device that hangs is not waited for.
   if (impl_->engine) impl_->engine->drain();
-  impl_->zeroes.reset();
+  if (impl_->zeroes) impl_->zeroes->cancel();
+  // A device that hangs still has begin()'s zeros there, and would not take any now.
+  if (impl_->stalled && !impl_->committing) return {};
   INGOT_TRY(write_zeros(impl_->target, impl_->head.begin, impl_->head.end - impl_->head.begin));
   INGOT_TRY(write_zeros(impl_->target, impl_->tail.begin, impl_->tail.end - impl_->tail.begin));
   return flush(impl_->target);

@@ -1,6 +1,7 @@
 /// DeviceWriter: extents onto a claimed target, nothing bootable before commit().
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -18,6 +19,8 @@ struct WriterOptions {
   unsigned queue_depth = 16;      ///< writes in flight at most; shrinks while the device is slow
   bool use_io_uring = true;       ///< false, or io_uring missing: a pool of pwrite threads
   bool dry_run = false;           ///< check and count everything, write nothing
+  /// A request that is not answered for this long fails the job; nothing then waits for it.
+  std::chrono::milliseconds stall_limit{120'000};
 };
 
 /// The first MiB of the target stays withheld in memory, and so does its last one (the place of the
@@ -26,10 +29,15 @@ struct WriterOptions {
 /// Order    begin() zeroes the withheld regions durably; write()/zero() fill the rest;
 ///          finish() waits for all of it and flushes; commit() writes the tail, then the head in
 ///          one request, and flushes. Anything that ends before commit() leaves zeros in both.
+///          Where the image ends inside a sector, the rest of that sector is zeros.
 /// Threads  write()/zero()/buffer() from any number; the others from one, after those returned.
 ///          Owns its I/O threads; the destructor stops and joins them and, if begin() ran and
 ///          commit() did not, leaves the head and tail zeroed (abandon()).
 /// Memory   buffer_count MiB of buffers, 2 MiB withheld, the edges of unaligned extents.
+/// Stalls   a device that does not answer fails the job after `stall_limit`. finish(), abandon()
+/// and
+///          the destructor then come back at once; the target stays claimed until the kernel has
+///          its requests back.
 /// Errors   write.* with path and offset; device.too-small; device.sector-size when the image's GPT
 ///          was made for another logical sector size; image.too-large past the target's end.
 class DeviceWriter final : public ExtentSink {

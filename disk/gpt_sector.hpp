@@ -7,11 +7,11 @@
 
 namespace ingot::disk {
 
-/// Bytes of the disk's start that gpt_sector_size() looks at.
+/// Bytes of the disk's start that has_gpt() looks at.
 inline constexpr std::size_t kGptProbeBytes = 8192;
 
-/// 512 or 4096 when `head` (the disk's first kGptProbeBytes) has a GPT header in the second sector
-/// of that size; 0 when it has neither. Source: UEFI 2.10, 5.3.2 "GPT Header".
-std::uint32_t gpt_sector_size(std::span<const std::byte> head);
+/// Whether `head` (the disk's first kGptProbeBytes) has a GPT header in its second sector, where
+/// sectors are `sector` bytes: 512 or 4096. Source: UEFI 2.10, 5.3.2 "GPT Header".
+bool has_gpt(std::span<const std::byte> head, std::uint32_t sector);
 
 }  // namespace ingot::disk

@@ -15,8 +15,10 @@
 namespace ingot::disk {
 namespace {
 
-// Large steps are cheap where the device zeroes by itself, and a step is what a cancel waits for.
-constexpr std::uint64_t kStep = 64 * MiB;
+// Large steps are cheap where the device zeroes by itself; where zeros travel to it, the slowest
+// card still has to take one within seconds.
+constexpr std::uint64_t kOffloadedStep = 64 * MiB;
+constexpr std::uint64_t kTransferredStep = 16 * MiB;
 
 // Not const, so that it takes no room in the binary. Never written.
 alignas(kBufferAlignment) std::byte zeros[1 * MiB];
@@ -65,7 +67,7 @@ Result<void> Zeroing::run(std::uint64_t offset, std::uint64_t length, std::stop_
   while (length > 0) {
     if (stop.stop_requested())
       return fail(Errc::cancelled, fmt::format("zeroing {}: cancelled", target_.path));
-    const std::uint64_t part = std::min(length, kStep);
+    const std::uint64_t part = std::min(length, step_bytes());
     INGOT_TRY(step(offset, part));
     offset += part;
     length -= part;
@@ -73,14 +75,18 @@ Result<void> Zeroing::run(std::uint64_t offset, std::uint64_t length, std::stop_
   return {};
 }
 
+std::uint64_t Zeroing::step_bytes() const noexcept {
+  return way_ == Way::punch || way_ == Way::zero_range ? kOffloadedStep : kTransferredStep;
+}
+
 Result<void> Zeroing::step(std::uint64_t offset, std::uint64_t length) {
   const int fd = target_.fd.get();
   const auto from = static_cast<off_t>(offset);
   const auto size = static_cast<off_t>(length);
-  for (;;) {
+  for (Way way = way_;;) {
     int failed = 0;
     Way next = Way::write;
-    switch (way_) {
+    switch (way) {
       case Way::ioctl: {
         std::uint64_t range[2] = {offset, length};
         failed = ::ioctl(fd, BLKZEROOUT, range);
@@ -93,16 +99,17 @@ Result<void> Zeroing::step(std::uint64_t offset, std::uint64_t length) {
       case Way::zero_range:
         failed = ::fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, from, size);
         break;
-      case Way::write:
-        return write_zeros(target_, offset, length);
+      case Way::write: {
+        auto written = write_zeros(target_, offset, length);
+        if (!written)
+          return fail(Errc::write_zero, written.error().message(), written.error().advice());
+        return written;
+      }
     }
     if (failed == 0) return {};
     if (errno == EINTR) continue;
-    if (!not_supported(errno))
-      return tl::unexpected(system_error(
-          Errc::write_zero, fmt::format("zeroing {} at byte {}", target_.path, offset), errno,
-          "the disk failed or went away; check its cabling and health (dmesg, smartctl)"));
-    way_ = next;
+    if (not_supported(errno)) way_ = next;
+    way = next;
   }
 }
 

@@ -17,7 +17,8 @@ namespace ingot::disk {
 /// if it must. (The other way round a thin disk would be filled up: BLKZEROOUT never unmaps.)
 /// Regular files: FALLOC_FL_PUNCH_HOLE, then FALLOC_FL_ZERO_RANGE. Both, last: writing zeros. All
 /// of them leave zeros for certain; discard is never used, what it leaves behind is up to the
-/// device.
+/// device. A way that the target does not know is not tried again; one that fails hands this
+/// stretch to the next, so that only a target that cannot even be written is an error.
 class Zeroing {
  public:
   /// `target` outlives it.
@@ -26,6 +27,8 @@ class Zeroing {
   /// [offset, offset + length), bytes; on a block device multiples of its logical sector. Asks
   /// `stop` between steps. Errors: write.zero, cancelled.
   Result<void> run(std::uint64_t offset, std::uint64_t length, std::stop_token stop);
+  /// Bytes that one request may take: what a cancel waits for, and what a device is given at once.
+  [[nodiscard]] std::uint64_t step_bytes() const noexcept;
 
  private:
   enum class Way { ioctl, punch, zero_range, write };

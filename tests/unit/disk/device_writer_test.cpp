@@ -218,38 +218,188 @@ TEST(DeviceWriter, AGptForOtherSectorsIsRefused) {
   }
 }
 
-// A file system that fills up is a device that fails at some index.
+TEST(DeviceWriter, AHybridGptFitsEitherKindOfDisk) {
+  Bytes head(64 * KiB);
+  for (const std::size_t sector : {512U, 4096U}) {
+    std::memcpy(&head[sector], "EFI PART\0\0\1\0\x5c", 13);
+    head[sector + 24] = std::byte{1};
+  }
+  for (const unsigned sector : {512U, 4096U}) {
+    const LoopDevice loop(16 * MiB, sector);
+    Rig rig(loop.path());
+    ASSERT_TRUE(rig.writer.begin(16 * MiB).has_value());
+    EXPECT_TRUE(rig.writer.write(0, slice_of(rig, head.data(), head.size())).has_value());
+    EXPECT_TRUE(rig.complete().has_value());
+  }
+}
+
+TEST(DeviceWriter, TheSectorInWhichTheImageEndsKeepsNothingOld) {
+  for (const bool known : {true, false}) {
+    const LoopDevice loop(8 * MiB, 4096);
+    run("dd if=/dev/urandom of=" + loop.path() + " bs=1M count=8 oflag=direct status=none");
+    const Bytes before = loop.content(), data(512, std::byte{5});
+    Rig rig(loop.path());
+    const std::uint64_t size = 3 * MiB + 512;
+    ASSERT_TRUE(rig.writer.begin(known ? std::optional(size) : std::nullopt).has_value());
+    ASSERT_TRUE(rig.writer.write(3 * MiB, slice_of(rig, data.data(), data.size())).has_value());
+    ASSERT_TRUE(rig.complete().has_value());
+    const Bytes after = loop.content();
+    EXPECT_EQ(std::memcmp(&after[3 * MiB], data.data(), data.size()), 0);
+    EXPECT_EQ(Bytes(4096 - 512), Bytes(&after[size], &after[3 * MiB + 4096]));
+    EXPECT_EQ(std::memcmp(&after[3 * MiB + 4096], &before[3 * MiB + 4096], 4096), 0);
+  }
+}
+
+TEST(DeviceWriter, SmallTargetsAreWithheldWhole) {
+  for (const std::uint64_t size : {512 * KiB, 1 * MiB, 1 * MiB + 512, 2 * MiB, 2 * MiB + 512}) {
+    const LoopDevice loop(size);
+    run("dd if=/dev/urandom of=" + loop.path() + " bs=512 count=" + std::to_string(size / 512) +
+        " oflag=direct status=none");
+    Bytes model(size);
+    std::mt19937 random(3);
+    for (auto& byte : model) byte = static_cast<std::byte>(random());
+    Rig rig(loop.path());
+    ASSERT_TRUE(rig.writer.begin(size).has_value());
+    for (std::uint64_t at = 0; at < size; at += MiB)
+      ASSERT_TRUE(
+          rig.writer.write(at, slice_of(rig, &model[at], std::min<std::uint64_t>(MiB, size - at)))
+              .has_value());
+    ASSERT_TRUE(rig.writer.finish().has_value());
+    const Bytes before = loop.content();
+    EXPECT_EQ(std::count(before.begin(), before.end(), std::byte{0}),
+              static_cast<std::ptrdiff_t>(size))
+        << size;
+    ASSERT_TRUE(rig.writer.commit().has_value());
+    EXPECT_TRUE(loop.content() == model) << size;
+  }
+}
+
+TEST(DeviceWriter, NothingIsCommittedBeforeItIsFinished) {
+  const LoopDevice loop(8 * MiB);
+  Rig rig(loop.path());
+  EXPECT_FALSE(rig.writer.finish().has_value());
+  ASSERT_TRUE(rig.writer.begin(8 * MiB).has_value());
+  EXPECT_EQ(rig.writer.commit().error().code(), Errc::internal_bug);
+  ASSERT_TRUE(rig.complete().has_value());
+  EXPECT_TRUE(rig.writer.abandon().has_value());  // nothing happens any more
+}
+
+TEST(DeviceWriter, AnAbandonedWriteCannotBeCommitted) {
+  const LoopDevice loop(8 * MiB);
+  Rig rig(loop.path());
+  ASSERT_TRUE(rig.writer.begin(8 * MiB).has_value());
+  ASSERT_TRUE(rig.writer.finish().has_value());
+  ASSERT_TRUE(rig.writer.abandon().has_value());
+  EXPECT_FALSE(rig.writer.commit().has_value());
+}
+
+// Writes megabytes until something fails.
+Result<void> fill(Rig& rig, std::uint64_t size) {
+  for (std::uint64_t at = 0; at < size; at += MiB) {
+    INGOT_TRY_ASSIGN(const BufferRef buffer, rig.writer.buffer());
+    std::memset(buffer.bytes().data(), 9, MiB);
+    INGOT_TRY(rig.writer.write(at, Slice(buffer, buffer.bytes())));
+  }
+  return rig.writer.finish();
+}
+
+void expect_write_error(const Result<void>& outcome, Rig& rig, const std::string& path) {
+  ASSERT_FALSE(outcome.has_value());
+  EXPECT_EQ(outcome.error().code(), Errc::write_io) << outcome.error().message();
+  EXPECT_NE(outcome.error().message().find(path), std::string::npos) << outcome.error().message();
+  EXPECT_NE(outcome.error().message().find("at byte"), std::string::npos);
+  EXPECT_TRUE(rig.job.token().stop_requested());
+}
+
+// A file system that fills up is a target that fails at some index: a file on it, and a disk whose
+// backing lies on it.
 TEST(DeviceWriter, AFailedWriteIsReportedWithPathAndPlace) {
   for (const bool uring : {true, false}) {
+    const disk::WriterOptions options{.buffer_count = 4, .queue_depth = 4, .use_io_uring = uring};
     const LoopDevice loop(32 * MiB);
-    run("mkfs.ext4 -q -m 0 " + loop.path());
-    const TempDir dir;
-    std::filesystem::create_directory(dir.path("mnt"));
-    run("mount " + loop.path() + " " + dir.path("mnt"));
-    const std::string path = dir.path("mnt/disk.img");
+    const Mount mount(loop.path());
     {
-      Rig rig(path, {.buffer_count = 4, .queue_depth = 4, .use_io_uring = uring},
-              {.create_size = 128 * MiB});
+      const std::string path = mount.path("disk.img");
+      Rig rig(path, options, {.create_size = 128 * MiB});
       ASSERT_TRUE(rig.writer.begin(128 * MiB).has_value());
-      const Bytes data(1 * MiB, std::byte{9});
-      Result<void> outcome;
-      for (std::uint64_t at = 0; at < 128 * MiB && outcome; at += MiB) {
-        auto buffer = rig.writer.buffer();
-        if (!buffer) {
-          outcome = tl::unexpected(buffer.error());
-          break;
-        }
-        std::memcpy(buffer->bytes().data(), data.data(), MiB);
-        outcome = rig.writer.write(at, Slice(*buffer, buffer->bytes()));
-      }
-      if (outcome) outcome = rig.writer.finish();
-      ASSERT_FALSE(outcome.has_value());
-      EXPECT_EQ(outcome.error().code(), Errc::write_io) << outcome.error().message();
-      EXPECT_NE(outcome.error().message().find(path), std::string::npos);
-      EXPECT_NE(outcome.error().message().find("at byte"), std::string::npos);
-      EXPECT_TRUE(rig.job.token().stop_requested());
+      expect_write_error(fill(rig, 128 * MiB), rig, path);
     }
-    run("umount " + dir.path("mnt"));
+    std::filesystem::remove(mount.path("disk.img"));
+    const LoopDevice disk(128 * MiB, 512, "", mount.path());
+    Rig rig(disk.path(), options);
+    ASSERT_TRUE(rig.writer.begin(128 * MiB).has_value());
+    expect_write_error(fill(rig, 128 * MiB), rig, disk.path());
+    EXPECT_TRUE(rig.writer.abandon().has_value());
+    const Bytes left = disk.content();
+    EXPECT_EQ(Bytes(MiB), Bytes(left.begin(), left.begin() + MiB));
+  }
+}
+
+// A frozen file system takes requests and does not answer them, like a disk that hangs.
+TEST(DeviceWriter, ATargetThatDoesNotAnswerEndsTheJob) {
+  using Clock = std::chrono::steady_clock;
+  enum class Hung { uring, pwrite, zeroing };
+  for (const Hung hung : {Hung::uring, Hung::pwrite, Hung::zeroing}) {
+    const LoopDevice loop(64 * MiB);
+    Mount mount(loop.path());
+    const std::string path = mount.path("disk.img");
+    const auto start = Clock::now();
+    {
+      Rig rig(path,
+              {.buffer_count = 4,
+               .queue_depth = 4,
+               .use_io_uring = hung == Hung::uring,
+               .stall_limit = std::chrono::milliseconds(300)},
+              {.create_size = 32 * MiB});
+      ASSERT_TRUE(rig.writer.begin(32 * MiB).has_value());
+      mount.freeze();
+      if (hung == Hung::zeroing)
+        ASSERT_TRUE(rig.writer.zero(0, 32 * MiB).has_value());
+      else
+        for (std::uint64_t at = 2 * MiB; at < 5 * MiB; at += MiB) {
+          const BufferRef buffer = *rig.writer.buffer();
+          ASSERT_TRUE(rig.writer.write(at, Slice(buffer, buffer.bytes())).has_value());
+        }
+      const auto finished = rig.writer.finish();
+      expect_write_error(finished, rig, path);
+      EXPECT_NE(finished.error().message().find("no answer"), std::string::npos);
+      EXPECT_TRUE(rig.writer.abandon().has_value()) << "begin() left zeros there";
+    }
+    EXPECT_LT(Clock::now() - start, std::chrono::seconds(5)) << "somebody waited for the device";
+    EXPECT_FALSE(disk::claim(path, {}).has_value()) << "the kernel still has requests for it";
+    mount.thaw();
+    bool claimed = false;
+    for (int i = 0; i < 100 && !claimed; ++i) {
+      claimed = disk::claim(path, {}).has_value();
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    EXPECT_TRUE(claimed) << "nothing holds it once the requests are back";
+  }
+}
+
+TEST(DeviceWriter, ACacheOnlyTargetWorksAsWell) {
+  Bytes model(4 * MiB + 777);
+  std::mt19937 random(4);
+  for (auto& byte : model) byte = static_cast<std::byte>(random());
+  const std::string path = "/dev/shm/ingot-test-" + std::to_string(::getpid());
+  for (const bool uring : {true, false}) {
+    {
+      Rig rig(path, {.use_io_uring = uring}, {.create_size = 6 * MiB + 11});
+      ASSERT_TRUE(rig.writer.begin(6 * MiB + 11).has_value());
+      for (std::size_t at = 0; at < model.size(); at += 500'001)
+        ASSERT_TRUE(rig.writer
+                        .write(at, slice_of(rig, &model[at],
+                                            std::min<std::size_t>(500'001, model.size() - at), 3))
+                        .has_value());
+      ASSERT_TRUE(rig.writer.zero(model.size(), 6 * MiB + 11 - model.size()).has_value());
+      ASSERT_TRUE(rig.complete().has_value());
+    }
+    const Bytes after = read_file(path);
+    std::filesystem::remove(path);
+    EXPECT_EQ(std::memcmp(after.data(), model.data(), model.size()), 0);
+    EXPECT_EQ(std::count(after.begin() + static_cast<std::ptrdiff_t>(model.size()), after.end(),
+                         std::byte{0}),
+              static_cast<std::ptrdiff_t>(after.size() - model.size()));
   }
 }
 
