@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <stop_token>
 #include <string>
 
 #include "disk/claim.hpp"
@@ -20,7 +21,8 @@ class TargetScratch final : public ScratchProvider {
   ~TargetScratch() override;
   Result<Scratch*> open(std::uint64_t keep, std::uint64_t needed) override;
   /// Zeroes the parking room if any was used (it is outside the decoded disk). Before commit.
-  Result<void> clear();
+  /// Errors: write.zero; cancelled once `stop` is requested.
+  Result<void> clear(std::stop_token stop = {});
 
  private:
   struct Impl;

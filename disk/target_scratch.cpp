@@ -75,9 +75,9 @@ class ParkingRoom final : public Scratch {
     return fmt::format("the end of {} (from byte {})", target_.path, begin_);
   }
 
-  Result<void> clear() {
-    dirty_ = false;
-    return Zeroing(target_).run(begin_, align_up(used_, kBlock), {});
+  Result<void> clear(std::stop_token stop) {
+    dirty_ = loaded_ = false;
+    return Zeroing(target_).run(begin_, align_up(used_, kBlock), std::move(stop));
   }
 
  private:
@@ -221,8 +221,8 @@ Result<Scratch*> TargetScratch::open(std::uint64_t keep, std::uint64_t needed) {
       "qcow2, use a larger disk, or name a --scratch-dir with that much room");
 }
 
-Result<void> TargetScratch::clear() {
-  return impl_->parking ? impl_->parking->clear() : Result<void>{};
+Result<void> TargetScratch::clear(std::stop_token stop) {
+  return impl_->parking ? impl_->parking->clear(std::move(stop)) : Result<void>{};
 }
 
 }  // namespace ingot::disk
