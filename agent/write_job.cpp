@@ -59,7 +59,7 @@ class WriteJob {
     INGOT_TRY_ASSIGN(outcome_.image, imaging::stream_image(request_.image, writer, scratch,
                                                            counters_, listener_, job_));
     listener_.on_phase(Phase::flush);
-    INGOT_TRY(scratch.clear());
+    INGOT_TRY(scratch.clear(job_.token()));
     INGOT_TRY(writer.finish());
     // The last moment at which a signal leaves a disk that does not boot.
     INGOT_TRY(not_stopped());

@@ -35,9 +35,8 @@ struct WriterOptions {
 ///          commit() did not, leaves the head and tail zeroed (abandon()).
 /// Memory   buffer_count MiB of buffers, 2 MiB withheld, the edges of unaligned extents.
 /// Stalls   a device that does not answer fails the job after `stall_limit`. finish(), abandon()
-/// and
-///          the destructor then come back at once; the target stays claimed until the kernel has
-///          its requests back.
+///          and the destructor then come back at once; the target stays claimed until the kernel
+///          has its requests back.
 /// Errors   write.* with path and offset; device.too-small; device.sector-size when the image's GPT
 ///          was made for another logical sector size; image.too-large past the target's end.
 class DeviceWriter final : public ExtentSink {
