@@ -195,15 +195,6 @@ TEST_F(Claim, ADiskUnderALoopDeviceIsRefused) {
   run("losetup --detach " + above);
 }
 
-TEST_F(Claim, ARaidMemberInUseIsRefused) {
-  if (!std::filesystem::exists("/proc/mdstat")) GTEST_SKIP() << "this kernel has no md";
-  const LoopDevice one(32 * MiB), two(32 * MiB);
-  run("mdadm --create --run --level=1 --raid-devices=2 /dev/md/ingot-test " + one.path() + " " +
-      two.path());
-  EXPECT_EQ(refusal(one.path()), Errc::device_in_use);
-  run("mdadm --stop /dev/md/ingot-test");
-}
-
 TEST_F(Claim, PartitionsOfTheOldTableAreGoneAfterAReread) {
   const LoopDevice loop(64 * MiB, 512, "--partscan");
   run("addpart " + loop.path() + " 1 2048 65536");
