@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <optional>
 #include <sstream>
+#include <utility>
 
 namespace ingot::agent {
 namespace {
@@ -135,7 +136,7 @@ class TreeBuilder final : public YAML::EventHandler {
     } else {
       // yaml-cpp notices that a value is missing only where the next one begins.
       if (node.kind == YamlNode::Kind::null) node.line = level.key_line;
-      level.node.members.emplace_back(std::move(*level.key), std::move(node));
+      level.node.members.push_back({std::move(*level.key), std::move(node)});
       level.key.reset();
     }
   }

@@ -4,12 +4,13 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "disk/core/error.hpp"
 
 namespace ingot::agent {
+
+struct YamlMember;
 
 /// A value of the document.
 struct YamlNode {
@@ -18,13 +19,19 @@ struct YamlNode {
   int line = 0;         ///< from 1
   std::string text;     ///< scalar: its value
   bool string = false;  ///< scalar: quoted, tagged !!str, or nothing else by YAML 1.2's core schema
-  std::vector<std::pair<std::string, YamlNode>> members;  ///< map, in order, keys unique
-  std::vector<YamlNode> items;                            ///< sequence
+  std::vector<YamlMember> members;  ///< map, in order, keys unique
+  std::vector<YamlNode> items;      ///< sequence
 
   /// The member called `key`, or nullptr (also when this is no map).
   [[nodiscard]] const YamlNode* find(std::string_view key) const;
   /// "a string", "a number, boolean or null", "a list", "a map", "nothing": for messages.
   [[nodiscard]] std::string_view describe() const;
+};
+
+/// A key of a map and what it holds. Not a std::pair, whose second type has to be complete.
+struct YamlMember {
+  std::string name;
+  YamlNode value;
 };
 
 /// Parses `text`, which must hold exactly one document.
