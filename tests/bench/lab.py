@@ -57,7 +57,7 @@ def tmpfs(path, size_mib):
 
 
 class Target:
-    """A loop device over a file of its own. Every run finds it empty and nothing of it cached."""
+    """A loop device over a file of its own, past the page cache as a disk is. Every run finds it empty."""
 
     def __init__(self, path, size):
         self.path, self.size, self.device = path, size, None
@@ -65,7 +65,7 @@ class Target:
     def __enter__(self):
         with open(self.path, "wb") as file:
             file.truncate(self.size)
-        self.device = sh("losetup", "--find", "--show", self.path)
+        self.device = sh("losetup", "--find", "--show", "--direct-io=on", self.path)
         return self
 
     def __exit__(self, *_):
