@@ -65,4 +65,19 @@ Result<void> ask_for_confirmation(const std::string& device, int in, int out,
               "type the path exactly as given to --device, or use --yes");
 }
 
+Result<std::optional<dev_t>> confirm_target(const TargetOptions& target, int in, int out,
+                                            std::stop_token stop) {
+  struct stat now {};
+  // What is missing is the claim's to report.
+  const bool block = ::stat(target.device.c_str(), &now) == 0 && S_ISBLK(now.st_mode);
+  if (!block) return std::nullopt;
+  if (target.size)
+    return fail(Errc::usage_option,
+                fmt::format("--size is for regular files, and {} is a disk", target.device),
+                "leave it out, or name a file that does not exist yet");
+  if (!target.yes && !target.dry_run)
+    INGOT_TRY(ask_for_confirmation(target.device, in, out, std::move(stop)));
+  return now.st_rdev;
+}
+
 }  // namespace ingot::agent

@@ -22,7 +22,7 @@ inline constexpr unsigned kMostDefaultThreads = 8;
 
 enum class ProgressMode { automatic, bar, json, none };
 
-/// How to talk to servers, for both commands. The files are read later.
+/// How to talk to servers. The files are read later.
 struct NetworkOptions {
   std::string ca_file;
   bool tls_insecure = false;
@@ -33,26 +33,43 @@ struct NetworkOptions {
   std::chrono::milliseconds retry_deadline{300'000};
 };
 
-/// `ingot write`.
-struct WriteOptions {
-  std::string os_image;                 ///< manifest file, or "" (then `image_urls` has some)
-  std::vector<std::string> image_urls;  ///< mirrors
+/// Which image, and how it is known to be the right one.
+struct ImageOptions {
+  std::string os_image;           ///< manifest file, or "" (then `urls` has some)
+  std::vector<std::string> urls;  ///< mirrors
   imaging::ChecksumRequest checksum;
   bool no_checksum_accepted = false;
   std::optional<imaging::ImageFormat> format;  ///< nothing: by content
   bool allow_unrecognized = false;
+};
 
+/// The disk that is overwritten, and how sure the user is of that.
+struct TargetOptions {
   std::string device;
   std::optional<std::uint64_t> size;  ///< bytes; of a regular file to be created
   bool yes = false;
   bool dry_run = false;
+};
 
+/// Whom to tell how a job is going.
+struct ReportingOptions {
   ProgressMode progress = ProgressMode::automatic;
   std::string report_url, report_token_file;
+};
 
+/// What streaming an image may use.
+struct ResourceOptions {
   std::uint64_t memory_limit = kDefaultMemoryLimit;  ///< bytes, see MemoryBudget
   std::string scratch_dir;
   unsigned threads = 0;  ///< 0: decided by the cores
+};
+
+/// `ingot write`.
+struct WriteOptions {
+  ImageOptions image;
+  TargetOptions target;
+  ReportingOptions reporting;
+  ResourceOptions resources;
   NetworkOptions network;
 };
 

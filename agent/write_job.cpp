@@ -12,8 +12,6 @@
 namespace ingot::agent {
 namespace {
 
-constexpr std::size_t kMaxChecksumList = 1024 * 1024;
-
 class WriteJob {
  public:
   WriteJob(WriteJobRequest request, ProgressCounters& counters, JobListener& listener,
@@ -32,10 +30,10 @@ class WriteJob {
     INGOT_TRY_ASSIGN(const disk::Claim target,
                      disk::claim(request_.device, {request_.dry_run, request_.create_size}));
     INGOT_TRY(same_device(target));
-    INGOT_TRY(find_expected_digest());
+    INGOT_TRY(find_expected_digest(request_.image, job_.token()));
 
     disk::WriterOptions options;
-    options.buffer_count = request_.writer_buffers;
+    options.buffer_count = request_.image.writer_buffers;
     options.dry_run = request_.dry_run;
     disk::DeviceWriter writer(target, options, counters_, job_);
     disk::TargetScratch scratch(target, request_.scratch_dir, request_.dry_run);
@@ -56,7 +54,7 @@ class WriteJob {
   }
 
   Result<void> stream(disk::DeviceWriter& writer, disk::TargetScratch& scratch) {
-    INGOT_TRY_ASSIGN(outcome_.image, imaging::stream_image(request_.image, writer, scratch,
+    INGOT_TRY_ASSIGN(outcome_.image, imaging::stream_image(request_.image.request, writer, scratch,
                                                            counters_, listener_, job_));
     listener_.on_phase(Phase::flush);
     INGOT_TRY(scratch.clear(job_.token()));
@@ -70,20 +68,6 @@ class WriteJob {
   void abandon(disk::DeviceWriter& writer) {
     if (!writer.touched()) return;
     outcome_.disk = writer.abandon() ? DiskState::unbootable : DiskState::unknown;
-  }
-
-  // A checksum that is a URL: the list is fetched, and the image looked up by its file name.
-  Result<void> find_expected_digest() {
-    if (request_.checksum.value_or_url.empty()) return {};
-    const std::string& url = request_.checksum.value_or_url;
-    auto list = imaging::fetch_text(url, request_.image.transfer, kMaxChecksumList, job_.token());
-    if (!list) return tl::unexpected(list.error().with_context("fetching the checksum file"));
-    // Mirrors hold the same file, but may name it differently; the first is the original.
-    const std::string name = imaging::url_file_name(request_.image.urls.front());
-    auto digest = imaging::find_checksum(*list, name, request_.checksum.type);
-    if (!digest) return tl::unexpected(digest.error().with_context("in " + imaging::redacted(url)));
-    request_.image.expected = *std::move(digest);
-    return {};
   }
 
   // The user saw and confirmed a device, not a name.

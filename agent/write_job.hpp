@@ -7,7 +7,7 @@
 #include <string>
 
 #include "agent/event.hpp"
-#include "agent/memory_budget.hpp"
+#include "agent/image_request.hpp"
 #include "disk/core/first_error.hpp"
 #include "disk/core/progress.hpp"
 #include "imaging/stream_image.hpp"
@@ -16,13 +16,11 @@ namespace ingot::agent {
 
 /// What to write where; all of it decided.
 struct WriteJobRequest {
-  imaging::ImageRequest image;        ///< `expected` is left to the job if `checksum` is a URL
-  imaging::ChecksumRequest checksum;  ///< a checksum file to be asked, or nothing
+  ImageJob image;
   std::string device;
   std::optional<std::uint64_t> create_size;  ///< bytes
   std::optional<dev_t> confirmed;            ///< the block device that was shown to the user
   bool dry_run = false;
-  std::size_t writer_buffers = 24;  ///< of 1 MiB
   std::string scratch_dir;
 };
 

@@ -78,17 +78,17 @@ TEST(Cli, EveryOptionArrives) {
                                     "--report-token-file",
                                     "t"});
   ASSERT_TRUE(options) << options.error().message();
-  EXPECT_EQ(options->image_urls, (std::vector<std::string>{"https://a/x", "https://b/x"}));
-  EXPECT_EQ(options->device, "/dev/sdx");
-  EXPECT_EQ(options->checksum.value_or_url, kSum);
-  EXPECT_EQ(options->checksum.type, imaging::DigestType::sha256);
-  EXPECT_EQ(options->format, imaging::ImageFormat::qcow2);
-  EXPECT_TRUE(options->allow_unrecognized && options->yes && options->dry_run);
-  EXPECT_EQ(options->size, 20 * GiB);
-  EXPECT_EQ(options->progress, ProgressMode::json);
-  EXPECT_EQ(options->memory_limit, 128 * MiB);
-  EXPECT_EQ(options->scratch_dir, "/var/tmp");
-  EXPECT_EQ(options->threads, 3U);
+  EXPECT_EQ(options->image.urls, (std::vector<std::string>{"https://a/x", "https://b/x"}));
+  EXPECT_EQ(options->target.device, "/dev/sdx");
+  EXPECT_EQ(options->image.checksum.value_or_url, kSum);
+  EXPECT_EQ(options->image.checksum.type, imaging::DigestType::sha256);
+  EXPECT_EQ(options->image.format, imaging::ImageFormat::qcow2);
+  EXPECT_TRUE(options->image.allow_unrecognized && options->target.yes && options->target.dry_run);
+  EXPECT_EQ(options->target.size, 20 * GiB);
+  EXPECT_EQ(options->reporting.progress, ProgressMode::json);
+  EXPECT_EQ(options->resources.memory_limit, 128 * MiB);
+  EXPECT_EQ(options->resources.scratch_dir, "/var/tmp");
+  EXPECT_EQ(options->resources.threads, 3U);
   EXPECT_EQ(options->network.ca_file, "ca");
   EXPECT_TRUE(options->network.tls_insecure);
   EXPECT_EQ(options->network.proxy, "http://p:1");
@@ -98,18 +98,19 @@ TEST(Cli, EveryOptionArrives) {
   EXPECT_EQ(options->network.connect_timeout.count(), 5000);
   EXPECT_EQ(options->network.stall_timeout.count(), 500);
   EXPECT_EQ(options->network.retry_deadline.count(), 600'000);
-  EXPECT_EQ(options->report_url, "https://c/events");
-  EXPECT_EQ(options->report_token_file, "t");
+  EXPECT_EQ(options->reporting.report_url, "https://c/events");
+  EXPECT_EQ(options->reporting.report_token_file, "t");
 }
 
 TEST(Cli, DefaultsAreTheCautiousOnes) {
   const auto options = parse_write(write_words({}));
   ASSERT_TRUE(options) << options.error().message();
-  EXPECT_FALSE(options->yes || options->dry_run || options->no_checksum_accepted ||
-               options->allow_unrecognized || options->network.tls_insecure);
-  EXPECT_FALSE(options->format || options->size || options->checksum.type);
-  EXPECT_EQ(options->progress, ProgressMode::automatic);
-  EXPECT_EQ(options->memory_limit, 64 * MiB);
+  EXPECT_FALSE(options->target.yes || options->target.dry_run ||
+               options->image.no_checksum_accepted || options->image.allow_unrecognized ||
+               options->network.tls_insecure);
+  EXPECT_FALSE(options->image.format || options->target.size || options->image.checksum.type);
+  EXPECT_EQ(options->reporting.progress, ProgressMode::automatic);
+  EXPECT_EQ(options->resources.memory_limit, 64 * MiB);
 }
 
 TEST(Cli, OneUrlForEachOption) {

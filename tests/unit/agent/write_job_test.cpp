@@ -42,8 +42,8 @@ class WriteJob : public testing::Test {
               raw() + " " + qcow2() + " && cd " + dir_.path(".") +
               " && sha256sum image.qcow2 >SUMS");
     sum_ = test::run("sha256sum " + qcow2()).substr(0, 64);
-    request_.image.urls = {"file://" + qcow2()};
-    request_.image.expected = imaging::Digest{imaging::DigestType::sha256, sum_};
+    request_.image.request.urls = {"file://" + qcow2()};
+    request_.image.request.expected = imaging::Digest{imaging::DigestType::sha256, sum_};
     request_.device = dir_.path("target");
     request_.create_size = 32 * MiB;
   }
@@ -89,8 +89,8 @@ TEST_F(WriteJob, Writes) {
 }
 
 TEST_F(WriteJob, FindsTheChecksumInAList) {
-  request_.image.expected.reset();
-  request_.checksum.value_or_url = "file://" + dir_.path("SUMS");
+  request_.image.request.expected.reset();
+  request_.image.checksum.value_or_url = "file://" + dir_.path("SUMS");
   const auto outcome = run();
   ASSERT_FALSE(outcome.error) << outcome.error->message();
   expect_written();
@@ -99,8 +99,8 @@ TEST_F(WriteJob, FindsTheChecksumInAList) {
 TEST_F(WriteJob, AListWithoutTheImageTouchesNothing) {
   fill_target();
   std::ofstream(dir_.path("SUMS")) << sum_ << "  another.qcow2\n" << sum_ << "  third.qcow2\n";
-  request_.image.expected.reset();
-  request_.checksum.value_or_url = "file://" + dir_.path("SUMS");
+  request_.image.request.expected.reset();
+  request_.image.checksum.value_or_url = "file://" + dir_.path("SUMS");
   const auto outcome = run();
   ASSERT_TRUE(outcome.error);
   EXPECT_EQ(outcome.error->code(), Errc::checksum_list);
@@ -110,7 +110,7 @@ TEST_F(WriteJob, AListWithoutTheImageTouchesNothing) {
 
 TEST_F(WriteJob, AWrongChecksumLeavesNothingBootable) {
   fill_target();
-  request_.image.expected->hex[0] = sum_[0] == '0' ? '1' : '0';
+  request_.image.request.expected->hex[0] = sum_[0] == '0' ? '1' : '0';
   const auto outcome = run();
   ASSERT_TRUE(outcome.error);
   EXPECT_EQ(outcome.error->code(), Errc::checksum_mismatch);
@@ -121,7 +121,7 @@ TEST_F(WriteJob, AWrongChecksumLeavesNothingBootable) {
 
 TEST_F(WriteJob, AMissingImageTouchesNothing) {
   fill_target();
-  request_.image.urls = {"file://" + dir_.path("none")};
+  request_.image.request.urls = {"file://" + dir_.path("none")};
   const auto outcome = run();
   ASSERT_TRUE(outcome.error);
   EXPECT_EQ(outcome.error->cls(), ErrorClass::source);

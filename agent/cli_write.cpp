@@ -1,0 +1,46 @@
+// `ingot write`.
+#include "agent/cli_grammar.hpp"
+#include "agent/cli_help.hpp"
+
+namespace ingot::agent {
+namespace {
+
+class WriteGrammar final : public CommandGrammar {
+ public:
+  explicit WriteGrammar(CLI::App& app)
+      : CommandGrammar(app),
+        image_(app),
+        target_(app, TargetGrammar::Size::settable),
+        reporting_(app),
+        resources_(app),
+        network_(app) {}
+
+  Result<Command> understand() override {
+    WriteOptions options;
+    INGOT_TRY_ASSIGN(options.image, image_.understand());
+    INGOT_TRY_ASSIGN(options.target, target_.understand());
+    INGOT_TRY_ASSIGN(options.reporting, reporting_.understand());
+    INGOT_TRY_ASSIGN(options.resources, resources_.understand());
+    INGOT_TRY_ASSIGN(options.network, network_.understand());
+    return options;
+  }
+
+ private:
+  // --help shows the groups in this order.
+  ImageGrammar image_;
+  TargetGrammar target_;
+  ReportingGrammar reporting_;
+  ResourceGrammar resources_;
+  NetworkGrammar network_;
+};
+
+}  // namespace
+
+std::unique_ptr<CommandGrammar> write_grammar(CLI::App& ingot) {
+  CLI::App& app = *ingot.add_subcommand("write", "write an image onto a disk");
+  app.description(std::string(kWriteAbout));
+  app.footer(std::string(kWriteFooter));
+  return std::make_unique<WriteGrammar>(app);
+}
+
+}  // namespace ingot::agent
