@@ -100,7 +100,7 @@ class Server {
 };
 
 inline std::string support_path(const std::string& name) {
-  return (std::filesystem::path(__FILE__).parent_path() / name).string();
+  return (std::filesystem::path(INGOT_SOURCE_DIR) / "tests/support" / name).string();
 }
 
 /// The fault server over a directory of its own.

@@ -70,8 +70,7 @@ std::vector<Event> all_events() {
 class Schema {
  public:
   Schema() {
-    const auto path =
-        std::filesystem::path(__FILE__).parent_path() / "../../../docs/events.schema.json";
+    const auto path = std::filesystem::path(INGOT_SOURCE_DIR) / "docs/events.schema.json";
     std::ifstream file(path);
     std::stringstream text;
     text << file.rdbuf();

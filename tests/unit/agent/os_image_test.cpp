@@ -168,7 +168,7 @@ TEST(OsImage, IsLoadedFromAFile) {
 }
 
 TEST(OsImage, TheExamplesAreGood) {
-  const auto folder = std::filesystem::path(__FILE__).parent_path() / "../../../examples";
+  const auto folder = std::filesystem::path(INGOT_SOURCE_DIR) / "examples";
   int found = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     if (!entry.path().filename().string().starts_with("osimage-")) continue;

@@ -84,7 +84,7 @@ TEST(ExitCode, IsTheContract) {
 }
 
 TEST(ExitCode, EveryCodeIsDocumentedWithItsClassAndExitCode) {
-  const auto path = std::filesystem::path(__FILE__).parent_path() / "../../../docs/errors.md";
+  const auto path = std::filesystem::path(INGOT_SOURCE_DIR) / "docs/errors.md";
   std::ifstream file(path);
   ASSERT_TRUE(file) << path;
   std::stringstream text;
