@@ -69,7 +69,7 @@ Result<Claim> claim_block(const std::string& path, const struct stat& before,
     opened = open_fd(path, access | O_EXCL);
   if (!opened && opened.error().code() == Errc::device_in_use)
     return fail(Errc::device_in_use,
-                fmt::format("{} is in use by {}", path, users_of(before.st_rdev)),
+                fmt::format("{} is in use by {}", path, openers_of(before.st_rdev)),
                 "find out what it is for (lsof, lsblk), end it, and try again");
   if (!opened) return tl::unexpected(opened.error());
   target.fd = *std::move(opened);

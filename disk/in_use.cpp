@@ -1,246 +1,266 @@
 #include "disk/in_use.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/loop.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <filesystem>
+#include <deque>
 #include <fstream>
 #include <map>
 #include <optional>
 #include <set>
 #include <sstream>
 
-#include "disk/core/unique_fd.hpp"
+#include "disk/loop_table.hpp"
+#include "disk/mount_table.hpp"
+#include "disk/running_system.hpp"
+#include "disk/sysfs.hpp"
 
 namespace ingot::disk {
 namespace {
 
 namespace fs = std::filesystem;
 
-fs::path sysfs(dev_t device) {
-  return fmt::format("/sys/dev/block/{}:{}", major(device), minor(device));
-}
+struct Swap {
+  std::string name;
+  std::optional<dev_t> device;  // of a partition; otherwise a file:
+  dev_t file_system = 0;        // its mount's number
+  dev_t file_device = 0;        // st_dev
+  ino_t inode = 0;
+  bool holds_pages = false;
+};
 
-std::string first_line(const fs::path& path) {
-  std::ifstream file(path);
+std::vector<Swap> read_swaps(const MountTable& mounts) {
+  std::vector<Swap> swaps;
+  std::ifstream file("/proc/swaps");
   std::string line;
-  std::getline(file, line);
-  return line;
-}
-
-std::optional<dev_t> number_of(const fs::path& sysfs_device) {
-  unsigned high = 0, low = 0;
-  if (std::sscanf(first_line(sysfs_device / "dev").c_str(), "%u:%u", &high, &low) != 2)
-    return std::nullopt;
-  return makedev(high, low);
-}
-
-// Entries of a sysfs folder; nothing where there is none.
-std::vector<fs::path> entries(const fs::path& folder) {
-  std::vector<fs::path> found;
-  std::error_code error;
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
-    found.push_back(it->path());
-  return found;
-}
-
-std::vector<fs::path> partitions(const fs::path& disk) {
-  std::vector<fs::path> found;
-  std::error_code error;
-  for (const auto& entry : entries(disk))
-    if (fs::exists(entry / "partition", error)) found.push_back(entry);
-  return found;
-}
-
-std::optional<dev_t> device_at(const std::string& path) {
-  struct stat info {};
-  if (::stat(path.c_str(), &info) != 0 || !S_ISBLK(info.st_mode)) return std::nullopt;
-  return info.st_rdev;
-}
-
-// mountinfo and swaps write blanks in names as \040 and the like.
-std::string unescaped(const std::string& text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    unsigned value = 0;
-    if (text[i] == '\\' && i + 3 < text.size() &&
-        std::sscanf(text.substr(i + 1, 3).c_str(), "%3o", &value) == 1) {
-      out += static_cast<char>(value);
-      i += 3;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
-Result<void> check_mounts(const std::map<dev_t, std::string>& parts, const std::string& path) {
-  std::ifstream mounts("/proc/self/mountinfo");
-  std::string line;
-  while (std::getline(mounts, line)) {
+  std::getline(file, line);  // its heading
+  while (std::getline(file, line)) {
     std::istringstream fields(line);
-    std::string id, parent, number, root, where, field, source;
-    fields >> id >> parent >> number >> root >> where;
-    while (fields >> field && field != "-") {
+    std::string name, type;
+    std::uint64_t size = 0, used = 0;
+    fields >> name >> type >> size >> used;
+    Swap swap;
+    swap.name = unescaped(name);
+    swap.holds_pages = used > 0;
+    swap.device = block_device_at(swap.name);
+    if (const auto place = place_of(swap.name); place && !swap.device) {
+      const MountEntry* mount = place->mount ? mounts.find(*place->mount) : nullptr;
+      swap.file_system = mount != nullptr ? mount->number : place->file_system;
+      swap.file_device = place->file_system;
+      swap.inode = place->inode;
     }
-    fields >> field >> source;
-    // btrfs and overlays have numbers of their own; their source names the device.
-    unsigned high = 0, low = 0;
-    std::optional<dev_t> device;
-    if (std::sscanf(number.c_str(), "%u:%u", &high, &low) == 2) device = makedev(high, low);
-    auto part = device ? parts.find(*device) : parts.end();
-    if (part == parts.end()) {
-      device = device_at(unescaped(source));
-      part = device ? parts.find(*device) : parts.end();
+    swaps.push_back(std::move(swap));
+  }
+  return swaps;
+}
+
+// A moment's view of everything that can stand on something.
+struct Snapshot {
+  MountTable mounts = MountTable::read();
+  std::vector<LoopEntry> loops = read_loops(mounts);
+  std::vector<Swap> swaps = read_swaps(mounts);
+  RunningSystem running = find_running_system(mounts, loops);
+};
+
+// Climbs from a disk to all that stands on it. Block devices and file systems are one kind of node
+// here, by their numbers: an ext4 has the number of its device, a btrfs or overlay one of its own.
+class Climb {
+ public:
+  explicit Climb(const Snapshot& now) : now_(now) {}
+
+  std::vector<Use> run(dev_t disk) {
+    reach(disk, "");
+    while (!waiting_.empty()) {
+      const auto [number, label] = waiting_.front();
+      waiting_.pop_front();
+      visit(number, label);
     }
-    if (part != parts.end())
-      return fail(Errc::device_mounted,
-                  fmt::format("{}: {} is mounted on {}", path, part->second, unescaped(where)),
-                  fmt::format("unmount it (umount {}) if nothing on it is needed any more",
-                              unescaped(where)));
+    return std::move(uses_);
   }
-  return {};
-}
 
-Result<void> check_swaps(const std::map<dev_t, std::string>& parts, const std::string& path) {
-  std::ifstream swaps("/proc/swaps");
-  std::string line;
-  std::getline(swaps, line);  // its heading
-  while (std::getline(swaps, line)) {
-    const std::string name = unescaped(line.substr(0, line.find_first_of(" \t")));
-    const auto device = device_at(name);
-    const auto part = device ? parts.find(*device) : parts.end();
-    if (part != parts.end())
-      return fail(Errc::device_swap, fmt::format("{}: {} is in use as swap", path, part->second),
-                  "switch it off (swapoff " + name + ")");
+ private:
+  // `label` says which device of the stack it is: " (sda1)", or "" for the disk itself.
+  void reach(dev_t number, const std::string& label) {
+    if (seen_.insert(number).second) waiting_.emplace_back(number, label);
   }
-  return {};
-}
 
-// What a loop device stands on, by the numbers that its driver keeps: the name it was given may
-// have been renamed, deleted or another file's since.
-bool is_backing(const fs::path& loop, const struct stat& target) {
-  const UniqueFd fd(
-      ::open(("/dev/" + loop.filename().string()).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-  loop_info64 info{};
-  if (fd && ::ioctl(fd.get(), LOOP_GET_STATUS64, &info) == 0) {
-    return S_ISBLK(target.st_mode)
-               ? info.lo_rdevice == target.st_rdev
-               : info.lo_device == target.st_dev && info.lo_inode == target.st_ino;
+  void visit(dev_t number, const std::string& label) {
+    const fs::path folder = sysfs::folder_of(number);
+    for (const auto& partition : sysfs::partitions(folder))
+      if (const auto device = sysfs::number_of(partition))
+        reach(*device, " (" + partition.filename().string() + ")");
+    visit_file_systems(number, label);
+    visit_swaps(number, label);
+    visit_holders(folder, label);
+    visit_loops(number, label);
   }
-  struct stat named {};
-  if (::stat(first_line(loop / "loop" / "backing_file").c_str(), &named) != 0) return false;
-  return S_ISBLK(target.st_mode) ? S_ISBLK(named.st_mode) && named.st_rdev == target.st_rdev
-                                 : named.st_dev == target.st_dev && named.st_ino == target.st_ino;
-}
 
-Result<void> check_loops(const struct stat& target, const std::string& path) {
-  std::error_code error;
-  for (const auto& entry : entries("/sys/block")) {
-    if (!fs::exists(entry / "loop" / "backing_file", error)) continue;
-    if (is_backing(entry, target))
-      return fail(Errc::device_in_use,
-                  fmt::format("{} is in use by /dev/{}", path, entry.filename().string()),
-                  "detach it (losetup --detach /dev/" + entry.filename().string() + ")");
+  void visit_file_systems(dev_t number, const std::string& label) {
+    bool in_sight = false;
+    for (const MountEntry& mount : now_.mounts.entries()) {
+      if (mount.number == number) {
+        in_sight = true;
+        if (mount.elsewhere && is_ours_too(mount)) continue;
+        uses_.push_back(
+            {Use::Kind::mounted,
+             fmt::format("mounted on {}{}{}", mount.where, mount.elsewhere ? " for process 1" : "",
+                         label),
+             fmt::format("unmount it (umount {}) if nothing on it is needed any more", mount.where),
+             Errc::device_mounted, now_.running.file_systems.contains(number)});
+      } else if (stands_on(mount, number)) {
+        in_sight = true;
+        reach(mount.number, label);
+      }
+    }
+    // Seen through the numbers alone, as after a chroot.
+    if (!in_sight && now_.running.file_systems.contains(number))
+      uses_.push_back({Use::Kind::mounted, "mounted for the running system" + label, "",
+                       Errc::device_mounted, true});
+    if (!in_sight)
+      for (const auto& members : btrfs_members())
+        if (std::ranges::find(members, number) != members.end())
+          uses_.push_back({Use::Kind::array_or_mapping, "part of a mounted btrfs" + label,
+                           "unmount it where it is mounted (findmnt, in every mount namespace)",
+                           Errc::device_mounted, !now_.running.located});
   }
-  return {};
-}
+
+  [[nodiscard]] bool is_ours_too(const MountEntry& its) const {
+    return std::ranges::any_of(now_.mounts.entries(), [&](const MountEntry& ours) {
+      return !ours.elsewhere && ours.number == its.number && ours.where == its.where;
+    });
+  }
+
+  [[nodiscard]] bool stands_on(const MountEntry& mount, dev_t number) const {
+    if (std::ranges::find(mount.devices, number) != mount.devices.end()) return true;
+    return std::ranges::any_of(mount.layers, [&](std::uint64_t id) {
+      const MountEntry* layer = now_.mounts.find(id);
+      return layer != nullptr && layer->number == number;
+    });
+  }
+
+  void visit_swaps(dev_t number, const std::string& label) {
+    for (const Swap& swap : now_.swaps) {
+      if (swap.device ? *swap.device != number : swap.file_system != number) continue;
+      // What was started from memory has no swap of its own; but it may have taken one into use.
+      uses_.push_back({Use::Kind::swap,
+                       swap.device ? "in use as swap" + label
+                                   : fmt::format("holding the swap file {}{}", swap.name, label),
+                       "switch it off (swapoff " + swap.name + ")", Errc::device_swap,
+                       !now_.running.in_memory || swap.holds_pages});
+    }
+  }
+
+  void visit_holders(const fs::path& folder, const std::string& label) {
+    std::vector<fs::path> holders = sysfs::entries(folder / "holders");
+    // A bcache's cache has no holder, but a set of backing devices with theirs.
+    std::error_code error;
+    if (fs::exists(folder / "bcache" / "set", error))
+      for (const auto& member : sysfs::entries(folder / "bcache" / "set"))
+        if (member.filename().string().starts_with("bdev")) holders.push_back(member / "dev");
+    for (const auto& holder : holders) {
+      const auto number = sysfs::number_of(holder);
+      std::string name = number ? sysfs::name_of(*number) : holder.filename().string();
+      if (const std::string mapped = sysfs::first_line(holder / "dm" / "name"); !mapped.empty())
+        name += " " + mapped;
+      uses_.push_back({Use::Kind::array_or_mapping, fmt::format("part of {}{}", name, label),
+                       "take that device apart first (mdadm --stop, vgchange -an, dmsetup remove)",
+                       Errc::device_in_use, false});
+      if (number) reach(*number, " (" + name + ")");
+    }
+  }
+
+  void visit_loops(dev_t number, const std::string& label) {
+    for (const LoopEntry& loop : now_.loops) {
+      if (loop.block ? *loop.block != number : loop.file_system != number) continue;
+      uses_.push_back(
+          {Use::Kind::loop,
+           loop.block
+               ? fmt::format("in use by {}{}", loop.name, label)
+               : fmt::format("in use by {} on its file {}{}", loop.name, loop.backing, label),
+           "detach it (losetup --detach /dev/" + loop.name + ")", Errc::device_in_use, false});
+      reach(loop.number, " (" + loop.name + ")");
+    }
+  }
+
+  const Snapshot& now_;
+  std::set<dev_t> seen_;
+  std::deque<std::pair<dev_t, std::string>> waiting_;
+  std::vector<Use> uses_;
+};
 
 // Whether a process has a block device open.
 bool has_open(const fs::path& process, dev_t device) {
-  for (const auto& fd : entries(process / "fd"))
-    if (device_at(fd.string()) == device) return true;
+  for (const auto& fd : sysfs::entries(process / "fd"))
+    if (block_device_at(fd.string()) == device) return true;
   return false;
 }
 
 }  // namespace
 
-Result<void> check_unused(dev_t device, const std::string& path) {
-  std::map<dev_t, std::string> parts;
-  const fs::path disk = sysfs(device);
-  std::vector<fs::path> folders = partitions(disk);
-  for (const auto& folder : folders)
-    if (const auto number = number_of(folder))
-      parts[*number] = "/dev/" + folder.filename().string();
-  parts[device] = path;
-  folders.push_back(disk);
+std::vector<Use> uses_of(dev_t disk) {
+  const Snapshot now;
+  return Climb(now).run(disk);
+}
 
-  INGOT_TRY(check_mounts(parts, path));
-  INGOT_TRY(check_swaps(parts, path));
-  for (const auto& folder : folders) {
-    for (const auto& holder : entries(folder / "holders")) {
-      const std::string name = holder.filename().string();
-      std::string what = first_line(holder / "dm" / "name");
-      if (!what.empty()) what = " (" + what + ")";
-      // A stacked device that is mounted or swap explains itself better than its name does.
-      if (const auto number = number_of(holder)) {
-        const std::map<dev_t, std::string> stacked{{*number, "/dev/" + name + what + " on it"}};
-        INGOT_TRY(check_mounts(stacked, path));
-        INGOT_TRY(check_swaps(stacked, path));
-      }
-      return fail(Errc::device_in_use, fmt::format("{} is part of /dev/{}{}", path, name, what),
-                  "take that device apart first (mdadm --stop, vgchange -an, dmsetup remove)");
-    }
-  }
-  for (const auto& [number, name] : parts) {
-    struct stat target {};
-    target.st_mode = S_IFBLK;
-    target.st_rdev = number;
-    INGOT_TRY(check_loops(target, name));
-  }
-  return {};
+bool running_system_located() {
+  return Snapshot().running.located;
+}
+
+Result<void> check_unused(dev_t device, const std::string& path) {
+  const std::vector<Use> uses = uses_of(device);
+  if (uses.empty()) return {};
+  // What explains most: the file system at the top of a stack rather than its parts.
+  const auto gravity = [](const Use& use) {
+    return use.running_system ? -1 : static_cast<int>(use.kind);
+  };
+  const Use& gravest = *std::ranges::min_element(uses, {}, gravity);
+  // Its swap can be switched off, and then it is as good as another's.
+  if (gravest.running_system && gravest.kind != Use::Kind::swap)
+    return fail(Errc::device_running_system,
+                fmt::format("{} holds the running system: it is {}", path, gravest.text),
+                "start from a RAM disk or another disk, or choose another disk");
+  return fail(gravest.code, fmt::format("{} is {}", path, gravest.text), gravest.advice);
 }
 
 Result<void> check_file_unused(dev_t device, ino_t inode, const std::string& path) {
-  struct stat target {};
-  target.st_mode = S_IFREG;
-  target.st_dev = device;
-  target.st_ino = inode;
-  INGOT_TRY(check_loops(target, path));
-  std::ifstream swaps("/proc/swaps");
-  std::string line;
-  std::getline(swaps, line);
-  while (std::getline(swaps, line)) {
-    const std::string name = unescaped(line.substr(0, line.find_first_of(" \t")));
-    struct stat info {};
-    if (::stat(name.c_str(), &info) == 0 && info.st_dev == device && info.st_ino == inode)
+  const Snapshot now;
+  for (const LoopEntry& loop : now.loops)
+    if (!loop.block && loop.file_device == device && loop.inode == inode)
+      return fail(Errc::device_in_use, fmt::format("{} is in use by /dev/{}", path, loop.name),
+                  "detach it (losetup --detach /dev/" + loop.name + ")");
+  for (const Swap& swap : now.swaps)
+    if (!swap.device && swap.file_device == device && swap.inode == inode)
       return fail(Errc::device_swap, path + " is in use as swap",
-                  "switch it off (swapoff " + name + ")");
-  }
+                  "switch it off (swapoff " + swap.name + ")");
   return {};
 }
 
-std::string users_of(dev_t device) {
+std::string openers_of(dev_t device) {
   constexpr int kNamed = 3;
   std::string users;
   int found = 0;
-  for (const auto& process : entries("/proc")) {
+  for (const auto& process : sysfs::entries("/proc")) {
     const std::string id = process.filename().string();
     if (id.find_first_not_of("0123456789") != std::string::npos || !has_open(process, device))
       continue;
     if (++found > kNamed) return users + " and others";
     users += fmt::format("{}{} (process {})", users.empty() ? "" : ", ",
-                         first_line(process / "comm"), id);
+                         sysfs::first_line(process / "comm"), id);
   }
   return users.empty() ? "the kernel or another mount namespace" : users;
 }
 
 std::vector<std::string> partition_names(dev_t device) {
   std::vector<std::string> names;
-  for (const auto& folder : partitions(sysfs(device))) names.push_back(folder.filename().string());
+  for (const auto& folder : sysfs::partitions(sysfs::folder_of(device)))
+    names.push_back(folder.filename().string());
   std::sort(names.begin(), names.end());
   return names;
 }
 
 std::string parent_disk(dev_t device) {
   std::error_code error;
-  const fs::path folder = fs::canonical(sysfs(device), error);
+  const fs::path folder = fs::canonical(sysfs::folder_of(device), error);
   if (error || !fs::exists(folder / "partition", error)) return {};
   return folder.parent_path().filename().string();
 }

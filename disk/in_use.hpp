@@ -10,18 +10,41 @@
 
 namespace ingot::disk {
 
-/// Refuses a whole disk, by its device number, if it or one of its partitions is mounted, is swap,
-/// or is part of an md array, a device-mapper device (LVM, multipath, LUKS) or a loop device.
-/// `path` is for messages. Source: sysfs (Documentation/ABI/testing/sysfs-block), proc(5).
-/// Errors: device.mounted, device.swap, device.in-use, each naming what was found.
+/// One thing that uses a disk.
+struct Use {
+  enum class Kind {
+    mounted,           ///< a file system, or an overlay over one
+    swap,              ///< partition or file
+    array_or_mapping,  ///< md, device-mapper (LVM, LUKS, multipath), bcache, a btrfs out of sight
+    loop,              ///< a loop device on the disk or on a file on it
+  };
+  Kind kind = Kind::mounted;
+  std::string text;    ///< "mounted on /boot (sda1)", "part of md0 (sda2)"; fits behind "is"
+  std::string advice;  ///< how to end it
+  Errc code = Errc::device_in_use;  ///< of the refusal that it is reason for
+  bool running_system = false;  ///< it is /, /usr, /boot, … of the running system, or its swap
+};
+
+/// Everything that uses a whole disk, one of its partitions, or something that stands on them, by
+/// the disk's device number; all of it, however high the stack. Empty: nothing was found.
+/// Sources: sysfs (Documentation/ABI/stable/sysfs-block), proc(5) of this process and, where it may
+/// be read, of process 1's mount namespace, the loop driver.
+std::vector<Use> uses_of(dev_t disk);
+
+/// Whether the devices of the running system's file systems could be told. Where not (ZFS, layers
+/// of an overlay out of sight), uses_of() may have missed that a disk holds it.
+bool running_system_located();
+
+/// Refuses a disk that uses_of() finds a use of; `path` is for messages.
+/// Errors: device.running-system, device.mounted, device.swap, device.in-use: the gravest.
 Result<void> check_unused(dev_t device, const std::string& path);
 
 /// The same for a regular file: backing a loop device, or active as swap.
 Result<void> check_file_unused(dev_t device, ino_t inode, const std::string& path);
 
-/// Who holds a block device that could not be opened exclusively, for a message: "qemu-img (process
-/// 42)", or what else it may be when no process has it open. At most three are named.
-std::string users_of(dev_t device);
+/// The processes that have a block device open, for a message: "qemu-img (process 42)", or what
+/// else it may be when none has. At most three are named.
+std::string openers_of(dev_t device);
 
 /// Names of the partitions of a whole disk ("sda1", …), from sysfs.
 std::vector<std::string> partition_names(dev_t device);
