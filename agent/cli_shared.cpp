@@ -168,6 +168,10 @@ TargetGrammar::TargetGrammar(CLI::App& app, Size size) : app_(app) {
         ->type_name("BYTES")
         ->group(group);
   app.add_flag("--yes", options_.yes, "do not ask before a disk is overwritten")->group(group);
+  app.add_flag("--force", options_.force,
+               "take a disk that is mounted, swap, part of an array or open;\n"
+               "never one that holds the running system")
+      ->group(group);
   app.add_flag("--dry-run", options_.dry_run, "do everything but write")->group(group);
 }
 

@@ -48,6 +48,7 @@ struct TargetOptions {
   std::string device;
   std::optional<std::uint64_t> size;  ///< bytes; of a regular file to be created
   bool yes = false;
+  bool force = false;  ///< though it is in use
   bool dry_run = false;
 };
 

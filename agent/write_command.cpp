@@ -45,6 +45,7 @@ class WriteCommand final : public JobCommand {
     request.device = options_.target.device;
     request.create_size = options_.target.size;
     request.scratch_dir = options_.resources.scratch_dir;
+    request.force = options_.target.force;
     request.dry_run = options_.target.dry_run;
     return request;
   }

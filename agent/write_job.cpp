@@ -28,7 +28,9 @@ class WriteJob {
     listener_.on_phase(Phase::connect);
     INGOT_TRY(not_stopped());
     INGOT_TRY_ASSIGN(const disk::Claim target,
-                     disk::claim(request_.device, {request_.dry_run, request_.create_size}));
+                     disk::claim(request_.device, {.read_only = request_.dry_run,
+                                                   .create_size = request_.create_size,
+                                                   .force = request_.force}));
     INGOT_TRY(same_device(target));
     INGOT_TRY(find_expected_digest(request_.image, job_.token()));
 

@@ -20,6 +20,7 @@ struct WriteJobRequest {
   std::string device;
   std::optional<std::uint64_t> create_size;  ///< bytes
   std::optional<dev_t> confirmed;            ///< the block device that was shown to the user
+  bool force = false;                        ///< though it is in use
   bool dry_run = false;
   std::string scratch_dir;
 };

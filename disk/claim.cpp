@@ -14,6 +14,8 @@
 
 #include "disk/core/buffer.hpp"
 #include "disk/core/units.hpp"
+#include "disk/device_lock.hpp"
+#include "disk/identity.hpp"
 #include "disk/in_use.hpp"
 
 namespace ingot::disk {
@@ -52,35 +54,51 @@ Result<UniqueFd> open_fd(const std::string& path, int flags) {
   return fd;
 }
 
+// O_DIRECT if the device has it (few have not): through the page cache otherwise.
+Result<UniqueFd> open_device(const std::string& path, int flags, bool& direct) {
+  auto opened = open_fd(path, flags | O_DIRECT);
+  direct = opened.has_value();
+  if (!opened && opened.error().code() == Errc::device_unsuitable) opened = open_fd(path, flags);
+  return opened;
+}
+
+Result<UniqueFd> open_block(const std::string& path, dev_t device, const ClaimOptions& options,
+                            bool& direct) {
+  const int access = options.read_only ? O_RDONLY : O_RDWR;
+  auto opened = open_device(path, access | O_EXCL, direct);
+  if (opened || opened.error().code() != Errc::device_in_use) return opened;
+  if (!options.force)
+    return fail(Errc::device_in_use, fmt::format("{} is in use by {}", path, openers_of(device)),
+                "find out what it is for (lsof, lsblk), end it, and try again");
+  if (!running_system_located())
+    return fail(Errc::device_running_system,
+                fmt::format("{} is in use by {}, and it cannot be told on which disk the running "
+                            "system is: it may be this one",
+                            path, openers_of(device)),
+                "end what uses it, or start from a RAM disk");
+  return open_device(path, access, direct);
+}
+
 Result<Claim> claim_block(const std::string& path, const struct stat& before,
                           const ClaimOptions& options) {
   if (const std::string disk = parent_disk(before.st_rdev); !disk.empty())
     return fail(Errc::device_unsuitable, fmt::format("{} is a partition, not a disk", path),
                 "name the whole disk: /dev/" + disk);
-  INGOT_TRY(check_unused(before.st_rdev, path));
-  const int access = options.read_only ? O_RDONLY : O_RDWR;
+  INGOT_TRY(check_unused(uses_of(before.st_rdev), path, options.force));
   Claim target;
   target.path = path;
   target.block_device = true;
-  auto opened = open_fd(path, access | O_EXCL | O_DIRECT);
-  target.direct = opened.has_value();
-  // A device without O_DIRECT (few have none) is written through the page cache.
-  if (!opened && opened.error().code() == Errc::device_unsuitable)
-    opened = open_fd(path, access | O_EXCL);
-  if (!opened && opened.error().code() == Errc::device_in_use)
-    return fail(Errc::device_in_use,
-                fmt::format("{} is in use by {}", path, openers_of(before.st_rdev)),
-                "find out what it is for (lsof, lsblk), end it, and try again");
-  if (!opened) return tl::unexpected(opened.error());
-  target.fd = *std::move(opened);
+  INGOT_TRY_ASSIGN(target.fd, open_block(path, before.st_rdev, options, target.direct));
 
   struct stat now {};
   if (::fstat(target.fd.get(), &now) != 0 || !S_ISBLK(now.st_mode) || now.st_rdev != before.st_rdev)
     return fail(Errc::device_changed, fmt::format("{} became another device just now", path),
                 "devices are being added or removed; try again when that has settled");
+  if (options.expected) INGOT_TRY(check_identity(target.fd.get(), *options.expected, path));
+  INGOT_TRY(lock_device(target.fd.get(), path));
   // What was mounted between the first look and the exclusive open shows now; nothing can be
   // mounted from here on.
-  INGOT_TRY(check_unused(now.st_rdev, path));
+  INGOT_TRY(check_unused(uses_of(now.st_rdev), path, options.force));
 
   int read_only = 0, sector = 0;
   if (::ioctl(target.fd.get(), BLKGETSIZE64, &target.size) != 0 ||
@@ -147,7 +165,7 @@ Result<Claim> claim_file(const std::string& path, const ClaimOptions& options) {
   if (::fstat(fd.get(), &now) != 0 || !S_ISREG(now.st_mode))
     return fail(Errc::device_changed, fmt::format("{} became something else just now", path),
                 "try again");
-  INGOT_TRY(check_file_unused(now.st_dev, now.st_ino, path));
+  INGOT_TRY(check_unused(uses_of_file(now.st_dev, now.st_ino), path, options.force));
   Claim target;
   target.path = path;
   return finish_file(std::move(target), std::move(fd), options);
@@ -182,6 +200,11 @@ Result<Claim> claim(const std::string& path, const ClaimOptions& options) {
           "check the name with lsblk; to make a disk image file, give its size with --size");
     return tl::unexpected(open_error(path, errno));
   }
+  // Before any look at its uses: they would be those of another disk.
+  if (options.expected && (!S_ISBLK(before.st_mode) || before.st_rdev != options.expected->number))
+    return fail(Errc::device_changed,
+                fmt::format("{} is not the disk any more that was chosen", path),
+                "devices are being added or removed; look again (lsblk) and start over");
   if (S_ISBLK(before.st_mode)) return claim_block(path, before, options);
   if (S_ISREG(before.st_mode)) return claim_file(path, options);
   return fail(Errc::device_unsuitable,

@@ -62,6 +62,17 @@ struct Snapshot {
   RunningSystem running = find_running_system(mounts, loops);
 };
 
+Use as_swap(const Swap& swap, std::string text, const RunningSystem& running) {
+  // What was started from memory has no swap of its own; but it may have taken one into use.
+  return {Use::Kind::swap, std::move(text), "switch it off (swapoff " + swap.name + ")",
+          Errc::device_swap, !running.in_memory || swap.holds_pages};
+}
+
+Use on_loop(const LoopEntry& loop, const std::string& where, const std::string& label) {
+  return {Use::Kind::loop, fmt::format("in use by {}{}{}", loop.name, where, label),
+          "detach it (losetup --detach /dev/" + loop.name + ")", Errc::device_in_use, false};
+}
+
 // Climbs from a disk to all that stands on it. Block devices and file systems are one kind of node
 // here, by their numbers: an ext4 has the number of its device, a btrfs or overlay one of its own.
 class Climb {
@@ -141,12 +152,11 @@ class Climb {
   void visit_swaps(dev_t number, const std::string& label) {
     for (const Swap& swap : now_.swaps) {
       if (swap.device ? *swap.device != number : swap.file_system != number) continue;
-      // What was started from memory has no swap of its own; but it may have taken one into use.
-      uses_.push_back({Use::Kind::swap,
-                       swap.device ? "in use as swap" + label
-                                   : fmt::format("holding the swap file {}{}", swap.name, label),
-                       "switch it off (swapoff " + swap.name + ")", Errc::device_swap,
-                       !now_.running.in_memory || swap.holds_pages});
+      uses_.push_back(as_swap(swap,
+                              swap.device
+                                  ? "in use as swap" + label
+                                  : fmt::format("holding the swap file {}{}", swap.name, label),
+                              now_.running));
     }
   }
 
@@ -172,12 +182,7 @@ class Climb {
   void visit_loops(dev_t number, const std::string& label) {
     for (const LoopEntry& loop : now_.loops) {
       if (loop.block ? *loop.block != number : loop.file_system != number) continue;
-      uses_.push_back(
-          {Use::Kind::loop,
-           loop.block
-               ? fmt::format("in use by {}{}", loop.name, label)
-               : fmt::format("in use by {} on its file {}{}", loop.name, loop.backing, label),
-           "detach it (losetup --detach /dev/" + loop.name + ")", Errc::device_in_use, false});
+      uses_.push_back(on_loop(loop, loop.block ? "" : " on its file " + loop.backing, label));
       reach(loop.number, " (" + loop.name + ")");
     }
   }
@@ -202,37 +207,40 @@ std::vector<Use> uses_of(dev_t disk) {
   return Climb(now).run(disk);
 }
 
+std::vector<Use> uses_of_file(dev_t device, ino_t inode) {
+  const Snapshot now;
+  std::vector<Use> uses;
+  for (const LoopEntry& loop : now.loops) {
+    if (loop.block || loop.file_device != device || loop.inode != inode) continue;
+    uses.push_back(on_loop(loop, "", ""));
+    for (Use& use : Climb(now).run(loop.number)) uses.push_back(std::move(use));
+  }
+  for (const Swap& swap : now.swaps)
+    if (!swap.device && swap.file_device == device && swap.inode == inode)
+      uses.push_back(as_swap(swap, "in use as swap", now.running));
+  return uses;
+}
+
 bool running_system_located() {
   return Snapshot().running.located;
 }
 
-Result<void> check_unused(dev_t device, const std::string& path) {
-  const std::vector<Use> uses = uses_of(device);
+Result<void> check_unused(const std::vector<Use>& uses, const std::string& path, bool force) {
   if (uses.empty()) return {};
   // What explains most: the file system at the top of a stack rather than its parts.
   const auto gravity = [](const Use& use) {
     return use.running_system ? -1 : static_cast<int>(use.kind);
   };
   const Use& gravest = *std::ranges::min_element(uses, {}, gravity);
+  if (!gravest.running_system && force) return {};
   // Its swap can be switched off, and then it is as good as another's.
-  if (gravest.running_system && gravest.kind != Use::Kind::swap)
-    return fail(Errc::device_running_system,
-                fmt::format("{} holds the running system: it is {}", path, gravest.text),
-                "start from a RAM disk or another disk, or choose another disk");
+  const bool swap = gravest.kind == Use::Kind::swap;
+  if (gravest.running_system && (force || !swap))
+    return fail(
+        Errc::device_running_system,
+        fmt::format("{} holds the running system: it is {}", path, gravest.text),
+        swap ? gravest.advice : "start from a RAM disk or another disk, or choose another disk");
   return fail(gravest.code, fmt::format("{} is {}", path, gravest.text), gravest.advice);
-}
-
-Result<void> check_file_unused(dev_t device, ino_t inode, const std::string& path) {
-  const Snapshot now;
-  for (const LoopEntry& loop : now.loops)
-    if (!loop.block && loop.file_device == device && loop.inode == inode)
-      return fail(Errc::device_in_use, fmt::format("{} is in use by /dev/{}", path, loop.name),
-                  "detach it (losetup --detach /dev/" + loop.name + ")");
-  for (const Swap& swap : now.swaps)
-    if (!swap.device && swap.file_device == device && swap.inode == inode)
-      return fail(Errc::device_swap, path + " is in use as swap",
-                  "switch it off (swapoff " + swap.name + ")");
-  return {};
 }
 
 std::string openers_of(dev_t device) {

@@ -31,16 +31,18 @@ struct Use {
 /// be read, of process 1's mount namespace, the loop driver.
 std::vector<Use> uses_of(dev_t disk);
 
+/// The same for a regular file: active as swap, or under a loop device and what stands on that.
+std::vector<Use> uses_of_file(dev_t device, ino_t inode);
+
 /// Whether the devices of the running system's file systems could be told. Where not (ZFS, layers
 /// of an overlay out of sight), uses_of() may have missed that a disk holds it.
 bool running_system_located();
 
-/// Refuses a disk that uses_of() finds a use of; `path` is for messages.
-/// Errors: device.running-system, device.mounted, device.swap, device.in-use: the gravest.
-Result<void> check_unused(dev_t device, const std::string& path);
-
-/// The same for a regular file: backing a loop device, or active as swap.
-Result<void> check_file_unused(dev_t device, ino_t inode, const std::string& path);
+/// Refuses a target of which a use was found; `path` is for messages. With `force` only one that
+/// the running system needs. Errors: device.running-system, device.mounted, device.swap,
+/// device.in-use: the gravest.
+Result<void> check_unused(const std::vector<Use>& uses, const std::string& path,
+                          bool force = false);
 
 /// The processes that have a block device open, for a message: "qemu-img (process 42)", or what
 /// else it may be when none has. At most three are named.

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "disk/claim.hpp"
+#include "disk/device_lock.hpp"
 
 namespace ingot::disk {
 namespace {
@@ -50,6 +51,8 @@ Result<void> reread_partitions(const Claim& target) {
           "the image is written and complete; run partprobe, or restart the machine"));
     std::this_thread::sleep_for(kStep);
   }
+  // udev puts off its work on a disk as long as we have it locked.
+  unlock_device(target.fd.get());
   if (!settle())
     return fail(Errc::device_in_use,
                 fmt::format("{}: udev did not settle within {} s", target.path,

@@ -58,7 +58,7 @@ TEST_F(InUse, TheDiskOfTheRootIsTheRunningSystems) {
     name = "/dev/" + parent;
   const auto uses = uses_of(number_of(name));
   EXPECT_TRUE(running(uses)) << texts(uses);
-  EXPECT_EQ(disk::check_unused(number_of(name), name).error().code(), Errc::device_running_system);
+  EXPECT_EQ(disk::check_unused(uses, name).error().code(), Errc::device_running_system);
 }
 
 TEST_F(InUse, AMountIsNamedWithItsPartition) {
