@@ -15,6 +15,7 @@
 #include "disk/core/units.hpp"
 #include "disk/gpt_sector.hpp"
 #include "disk/io_engine.hpp"
+#include "disk/readback.hpp"
 #include "disk/zero_queue.hpp"
 #include "disk/zeroing.hpp"
 
@@ -23,6 +24,7 @@ namespace {
 
 constexpr std::uint64_t kWithheld = 1 * MiB;
 constexpr std::size_t kBufferBytes = 1 * MiB;
+constexpr std::size_t kReadsInFlight = 4;
 
 // One stretch of the target that is kept in memory until commit.
 struct Withheld {
@@ -76,10 +78,9 @@ struct DeviceWriter::Impl {
     const auto shared = std::make_shared<const Claim>(std::move(own));
     touched = true;
     // Before anything else, and on the medium: from here on the old system does not boot either.
-    INGOT_TRY(write_zeros(target, head.begin, head.end - head.begin));
-    INGOT_TRY(write_zeros(target, tail.begin, tail.end - tail.begin));
-    INGOT_TRY(flush(target));
+    INGOT_TRY(wipe_withheld());
 
+    if (options.verify_readback) readback.emplace(target);
     const auto failed = [this](Error error) { job.report(std::move(error)); };
     const IoEngine::Config config{shared, options.queue_depth, job.token(),
                                   [this](std::uint64_t n) { counters.bytes_written += n; }, failed};
@@ -130,6 +131,11 @@ struct DeviceWriter::Impl {
                                                   *end, *virtual_size));
     if (job.token().stop_requested())
       return tl::unexpected(job.or_else(Error(Errc::cancelled, "writing: cancelled")));
+    if (finished) {
+      if (readback && !readback->complete())
+        return fail(Errc::internal_bug, "an extent between finish() and verify()");
+      finished = false;  // it has to be waited for and flushed as well
+    }
     for (auto seen = highest.load(); seen < *end && !highest.compare_exchange_weak(seen, *end);) {
     }
     return {};
@@ -268,12 +274,51 @@ struct DeviceWriter::Impl {
     return {};
   }
 
+  [[nodiscard]] std::uint64_t image_end() const { return virtual_size.value_or(highest); }
+
   // The sector in which the image ends holds nothing of what was there before.
   Result<void> pad_last_sector() {
-    const std::uint64_t end = virtual_size.value_or(highest);
+    const std::uint64_t end = image_end();
     const std::uint64_t whole = align_up(end, target.logical_sector);
     if (!target.block_device || end < head.end || end >= tail.begin || end == whole) return {};
     return edge(end, whole - end, nullptr);
+  }
+
+  // A few requests in flight, with the buffers that nothing else needs any more.
+  Result<ReadOptions> reading() {
+    ReadOptions how;
+    how.stop = job.token();
+    how.stall_limit = options.stall_limit;
+    how.hung = &stalled;
+    INGOT_TRY_ASSIGN(BufferRef first, pool.acquire(job.token()));
+    how.buffers.push_back(std::move(first));
+    while (how.buffers.size() < kReadsInFlight) {
+      BufferRef more = pool.try_acquire();
+      if (!more) break;
+      how.buffers.push_back(std::move(more));
+    }
+    return how;
+  }
+
+  Result<void> verify_open() {
+    std::uint64_t end = image_end();
+    if (target.block_device) end = align_up(end, target.logical_sector);
+    INGOT_TRY_ASSIGN(const ReadOptions how, reading());
+    return readback->verify(head.end, std::min(end, tail.begin), how, counters.bytes_verified);
+  }
+
+  Result<void> commit_one(const Withheld& region) {
+    INGOT_TRY(write_all(target, region.begin, region.all()));
+    INGOT_TRY(flush(target));
+    if (!readback) return {};
+    INGOT_TRY_ASSIGN(const ReadOptions how, reading());
+    return readback->compare(region.begin, region.all(), how, counters.bytes_verified);
+  }
+
+  Result<void> wipe_withheld() {
+    INGOT_TRY(write_zeros(target, head.begin, head.end - head.begin));
+    INGOT_TRY(write_zeros(target, tail.begin, tail.end - tail.begin));
+    return flush(target);
   }
 
   const Claim& target;
@@ -285,7 +330,7 @@ struct DeviceWriter::Impl {
   std::optional<std::uint64_t> virtual_size;
   bool begun = false;
   bool touched = false;
-  bool finished = false;
+  std::atomic<bool> finished{false};
   bool committing = false;
   bool committed = false;
   std::atomic<std::uint64_t> highest{0};  // where the extents so far end
@@ -296,6 +341,7 @@ struct DeviceWriter::Impl {
   std::mutex edge_mutex;
   std::unique_ptr<IoEngine> engine;
   std::optional<ZeroQueue> zeroes;
+  std::optional<Readback> readback;
   std::jthread watch;  // ends before what it watches
 };
 
@@ -331,7 +377,9 @@ Result<void> DeviceWriter::write(std::uint64_t guest_offset, Slice data) {
           impl_->counters.bytes_written += to - from;
           return {};
         }
-        return impl_->write_open(from, data.sub(from - guest_offset, to - from));
+        Slice open = data.sub(from - guest_offset, to - from);
+        if (impl_->readback) INGOT_TRY(impl_->readback->wrote(from, open.bytes()));
+        return impl_->write_open(from, std::move(open));
       });
 }
 
@@ -347,6 +395,7 @@ Result<void> DeviceWriter::zero(std::uint64_t guest_offset, std::uint64_t length
           impl_->counters.bytes_zeroed += to - from;
           return {};
         }
+        if (impl_->readback) INGOT_TRY(impl_->readback->zeroed(from, to - from));
         return impl_->zero_open(from, to);
       });
 }
@@ -361,17 +410,29 @@ Result<void> DeviceWriter::finish() {
   return {};
 }
 
+Result<void> DeviceWriter::verify() {
+  if (impl_->options.dry_run || !impl_->options.verify_readback) return {};
+  if (!impl_->finished || impl_->committing)
+    return fail(Errc::internal_bug, "verify() out of order");
+  return impl_->verify_open();
+}
+
 Result<void> DeviceWriter::commit() {
   if (impl_->options.dry_run) return {};
   if (!impl_->finished || impl_->committing)
     return fail(Errc::internal_bug, "commit() out of order");
   INGOT_TRY(impl_->check_gpt());
+  if (impl_->readback && !impl_->readback->complete())
+    return fail(Errc::internal_bug, "commit() of what was not verified");
   impl_->committing = true;
-  INGOT_TRY(write_all(impl_->target, impl_->tail.begin, impl_->tail.all()));
-  INGOT_TRY(flush(impl_->target));
+  auto done = impl_->commit_one(impl_->tail);
   // One request: it is on the disk, or the zeros of begin() are.
-  INGOT_TRY(write_all(impl_->target, impl_->head.begin, impl_->head.all()));
-  INGOT_TRY(flush(impl_->target));
+  if (done) done = impl_->commit_one(impl_->head);
+  if (!done) {
+    // What the disk does not give back must not boot either. Its first failure is what is told.
+    if (impl_->readback) static_cast<void>(impl_->wipe_withheld());
+    return done;
+  }
   impl_->committed = true;
   return {};
 }
@@ -384,9 +445,7 @@ Result<void> DeviceWriter::abandon() {
   if (impl_->zeroes) impl_->zeroes->cancel();
   // A device that hangs still has begin()'s zeros there, and would not take any now.
   if (impl_->stalled && !impl_->committing) return {};
-  INGOT_TRY(write_zeros(impl_->target, impl_->head.begin, impl_->head.end - impl_->head.begin));
-  INGOT_TRY(write_zeros(impl_->target, impl_->tail.begin, impl_->tail.end - impl_->tail.begin));
-  return flush(impl_->target);
+  return impl_->wipe_withheld();
 }
 
 bool DeviceWriter::touched() const noexcept {

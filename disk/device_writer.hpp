@@ -19,6 +19,7 @@ struct WriterOptions {
   unsigned queue_depth = 16;      ///< writes in flight at most; shrinks while the device is slow
   bool use_io_uring = true;       ///< false, or io_uring missing: a pool of pwrite threads
   bool dry_run = false;           ///< check and count everything, write nothing
+  bool verify_readback = false;   ///< keep checksums of what is written, and verify() with them
   /// A request that is not answered for this long fails the job; nothing then waits for it.
   std::chrono::milliseconds stall_limit{120'000};
 };
@@ -30,10 +31,15 @@ struct WriterOptions {
 ///          finish() waits for all of it and flushes; commit() writes the tail, then the head in
 ///          one request, and flushes. Anything that ends before commit() leaves zeros in both.
 ///          Where the image ends inside a sector, the rest of that sector is zeros.
+/// Verify   with `verify_readback`, verify() follows each finish(): the first reads the whole image
+///          back from the medium, a later one what was written since. commit() refuses to go on
+///          without, and reads tail and head back after each was flushed. What does not come back
+///          as it was written fails the job, and nothing boots.
 /// Threads  write()/zero()/buffer() from any number; the others from one, after those returned.
 ///          Owns its I/O threads; the destructor stops and joins them and, if begin() ran and
 ///          commit() did not, leaves the head and tail zeroed (abandon()).
-/// Memory   buffer_count MiB of buffers, 2 MiB withheld, the edges of unaligned extents.
+/// Memory   buffer_count MiB of buffers, 2 MiB withheld, the edges of unaligned extents; to verify,
+///          at most 6 MiB.
 /// Stalls   a device that does not answer fails the job after `stall_limit`. finish(), abandon()
 ///          and the destructor then come back at once; the target stays claimed until the kernel
 ///          has its requests back.
@@ -54,6 +60,9 @@ class DeviceWriter final : public ExtentSink {
 
   /// Waits for every write and zero, then flushes. After it the disk holds all but head and tail.
   Result<void> finish();
+  /// Reads back and compares what was written since the last verify(), after finish(). Nothing to
+  /// do without `verify_readback`. Errors: write.readback with path and byte range; cancelled.
+  Result<void> verify();
   /// Writes tail and head, flushes. To be called only when the image is verified and finish()ed.
   Result<void> commit();
   /// Makes sure that nothing boots: head and tail zeroed, flushed. Safe at any time before commit.

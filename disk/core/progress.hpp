@@ -18,6 +18,7 @@ struct ProgressCounters {
   std::atomic<std::int64_t> virtual_size{-1};    ///< of the decoded disk
   std::atomic<std::uint64_t> bytes_written{0};   ///< to the target, data
   std::atomic<std::uint64_t> bytes_zeroed{0};    ///< on the target, zeroes
+  std::atomic<std::uint64_t> bytes_verified{0};  ///< of the target, read back and compared
 };
 
 /// Told about what is not a number. Called from any thread; must not block for long.

@@ -32,6 +32,8 @@ class LoopDevice {
   LoopDevice& operator=(const LoopDevice&) = delete;
 
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  /// The file behind it.
+  [[nodiscard]] const std::string& backing() const noexcept { return backing_; }
   /// Its bytes, past the page cache.
   [[nodiscard]] std::vector<std::byte> content() const { return read_file(backing_); }
 
