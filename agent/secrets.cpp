@@ -16,6 +16,43 @@ namespace {
 
 constexpr std::size_t kMaxSecret = 4096;
 
+// Longer words than this are no paths and no checksums of ours (sha512: 128 characters).
+constexpr std::size_t kLongestShown = 255;
+
+bool looks_like_path(std::string_view word) noexcept {
+  // No image, and no gzip data, starts with what base64 writes as '/', and none of its characters
+  // is '.' or '~'.
+  return word.size() <= kLongestShown && (word.starts_with('/') || word.starts_with('~') ||
+                                          word.find('.') != std::string_view::npos);
+}
+
+bool is_base64(std::string_view word) noexcept {
+  for (const char c : word)
+    if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' ||
+          c == '/' || c == '='))
+      return false;
+  return true;
+}
+
+// A word that nobody but base64 writes.
+bool is_long_base64(std::string_view word) noexcept {
+  return word.size() > kLongestShown && is_base64(word);
+}
+
+// The value of --config-drive, unless it is a path or URL, and any other word of that kind.
+void scrub_base64(char* argument, bool of_config_drive) noexcept {
+  constexpr std::string_view kOption = "--config-drive=";
+  std::string_view word(argument);
+  if (word.starts_with(kOption)) {
+    of_config_drive = true;
+    argument += kOption.size();
+    word.remove_prefix(kOption.size());
+  }
+  const bool secret =
+      of_config_drive ? may_be_base64(word) && word.find("://") == word.npos : is_long_base64(word);
+  if (secret && ::access(argument, F_OK) != 0) std::memset(argument, '*', word.size());
+}
+
 // One argument, NUL-terminated. No library here: this must not fail.
 void scrub(char* argument) noexcept {
   for (char* scheme = std::strstr(argument, "://"); scheme != nullptr;
@@ -49,7 +86,14 @@ void scrub(char* argument) noexcept {
 }  // namespace
 
 void scrub_arguments(int argc, char** argv) noexcept {
-  for (int i = 1; i < argc; ++i) scrub(argv[i]);
+  for (int i = 1; i < argc; ++i) {
+    scrub(argv[i]);
+    scrub_base64(argv[i], i > 1 && std::strcmp(argv[i - 1], "--config-drive") == 0);
+  }
+}
+
+bool may_be_base64(std::string_view word) noexcept {
+  return !word.empty() && word != "-" && !looks_like_path(word);
 }
 
 std::string redact_text(std::string_view text) {
@@ -63,7 +107,10 @@ std::string redact_text(std::string_view text) {
     const std::string_view word = text.substr(at, end - at);
     const std::size_t scheme = word.find("://");
     if (scheme == std::string_view::npos) {
-      out += word;
+      // "--option=" in front of it belongs to the text.
+      const std::size_t value = word.starts_with("--") ? word.find('=') + 1 : 0;
+      out += is_long_base64(word.substr(value)) ? std::string(word.substr(0, value)) + "***"
+                                                : std::string(word);
     } else {
       const std::size_t before = word.find_last_of(kSeparators, scheme);
       const std::size_t start = before == std::string_view::npos ? 0 : before + 1;

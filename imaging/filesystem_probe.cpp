@@ -22,10 +22,12 @@ std::string_view value_of(blkid_probe probe, const char* key) {
   return {data, length - 1};
 }
 
-/// A file in memory that starts with `head` and goes on as a hole: libblkid also looks at a disk's
-/// end, where it must not find the end of `head`.
-Result<UniqueFd> as_file(std::span<const std::byte> head) {
-  constexpr auto kDiskSize = static_cast<off_t>(1024 * GiB);
+// A disk's start goes on as a hole: libblkid also looks at a disk's end, where it must not find the
+// end of that start.
+constexpr std::uint64_t kDiskSize = 1024 * GiB;
+
+/// A file in memory of `size` bytes that starts with `head`.
+Result<UniqueFd> as_file(std::span<const std::byte> head, std::uint64_t size) {
   UniqueFd fd(::memfd_create("ingot-probe", MFD_CLOEXEC));
   if (!fd) return tl::unexpected(system_error(Errc::internal_bug, "memfd_create", errno));
   for (std::size_t done = 0; done < head.size();) {
@@ -35,9 +37,20 @@ Result<UniqueFd> as_file(std::span<const std::byte> head) {
     if (written <= 0) return tl::unexpected(system_error(Errc::internal_bug, "memfd", errno));
     done += static_cast<std::size_t>(written);
   }
-  if (::ftruncate(fd.get(), kDiskSize) != 0)
+  if (::ftruncate(fd.get(), static_cast<off_t>(size)) != 0)
     return tl::unexpected(system_error(Errc::internal_bug, "memfd", errno));
   return fd;
+}
+
+using Probe = std::unique_ptr<blkid_struct_probe, decltype(&blkid_free_probe)>;
+
+Result<Probe> make_probe(int fd, int wanted) {
+  Probe probe(blkid_new_probe(), &blkid_free_probe);
+  if (!probe || blkid_probe_set_device(probe.get(), fd, 0, 0) != 0 ||
+      blkid_probe_enable_superblocks(probe.get(), 1) != 0 ||
+      blkid_probe_set_superblocks_flags(probe.get(), wanted) != 0)
+    return fail(Errc::internal_bug, "libblkid could not be set up");
+  return probe;
 }
 
 }  // namespace
@@ -49,13 +62,9 @@ Result<FilesystemSignature> find_filesystem(std::span<const std::byte> head) {
       head[510] == std::byte{0x55} && head[511] == std::byte{0xaa})
     return FilesystemSignature{"ntfs", true};
 
-  INGOT_TRY_ASSIGN(const UniqueFd file, as_file(head));
-  const std::unique_ptr<blkid_struct_probe, decltype(&blkid_free_probe)> probe(blkid_new_probe(),
-                                                                               &blkid_free_probe);
-  if (!probe || blkid_probe_set_device(probe.get(), file.get(), 0, 0) != 0 ||
-      blkid_probe_enable_superblocks(probe.get(), 1) != 0 ||
-      blkid_probe_set_superblocks_flags(probe.get(), BLKID_SUBLKS_TYPE | BLKID_SUBLKS_USAGE) != 0)
-    return fail(Errc::internal_bug, "libblkid could not be set up");
+  INGOT_TRY_ASSIGN(const UniqueFd file, as_file(head, kDiskSize));
+  INGOT_TRY_ASSIGN(const Probe probe,
+                   make_probe(file.get(), BLKID_SUBLKS_TYPE | BLKID_SUBLKS_USAGE));
   FilesystemSignature found;
   while (blkid_do_probe(probe.get()) == 0) {
     const auto usage = value_of(probe.get(), "USAGE");
@@ -65,6 +74,18 @@ Result<FilesystemSignature> find_filesystem(std::span<const std::byte> head) {
     if (usable) break;
   }
   return found;
+}
+
+Result<std::optional<Volume>> find_volume(std::span<const std::byte> image) {
+  INGOT_TRY_ASSIGN(const UniqueFd file, as_file(image, image.size()));
+  INGOT_TRY_ASSIGN(const Probe probe,
+                   make_probe(file.get(), BLKID_SUBLKS_TYPE | BLKID_SUBLKS_LABEL));
+  while (blkid_do_probe(probe.get()) == 0) {
+    const auto type = value_of(probe.get(), "TYPE");
+    if (type == "iso9660" || type == "vfat")
+      return Volume{type == "vfat", std::string(value_of(probe.get(), "LABEL"))};
+  }
+  return std::nullopt;
 }
 
 }  // namespace ingot::imaging

@@ -1,7 +1,8 @@
-/// Which file system fills a whole disk image? By libblkid.
+/// Which file system fills a whole image, of a disk or a config drive? By libblkid.
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -19,5 +20,15 @@ struct FilesystemSignature {
 
 /// Errors: internal.bug, when the probe cannot be set up.
 Result<FilesystemSignature> find_filesystem(std::span<const std::byte> head);
+
+/// A config drive's kind of file system, as libblkid sees it.
+struct Volume {
+  bool fat = false;   ///< else ISO 9660
+  std::string label;  ///< as it stands there, trailing blanks removed; may be any bytes
+};
+
+/// The ISO 9660 or FAT file system that `image`, the whole of it, holds; nothing when it is
+/// neither. Errors: internal.bug, when the probe cannot be set up.
+Result<std::optional<Volume>> find_volume(std::span<const std::byte> image);
 
 }  // namespace ingot::imaging

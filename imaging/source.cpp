@@ -145,14 +145,18 @@ Result<std::unique_ptr<ByteStream>> open_source(const std::vector<std::string>& 
   return stream;
 }
 
-Result<std::string> fetch_text(const std::string& url, const TransferOptions& options,
-                               std::size_t limit, std::stop_token stop) {
+namespace {
+
+// The whole of what `url` leads to, a slice at a time to `take`.
+template <class Take>
+Result<void> fetch_all(const std::string& url, const TransferOptions& options, std::size_t limit,
+                       std::stop_token stop, Take take) {
   const auto too_large = [&] {
     return fail(Errc::source_protocol,
                 fmt::format("fetching {}: it has more than {} bytes, too many for what it should "
                             "be",
                             redacted(url), limit),
-                "check that the URL leads to a text file");
+                "check what the URL leads to");
   };
   ProgressCounters counters;
   SilentListener listener;
@@ -163,13 +167,33 @@ Result<std::string> fetch_text(const std::string& url, const TransferOptions& op
                        listener, stop));
   if (source->size() > limit) return too_large();
   tap.attach(*source);
-  std::string text;
-  for (;;) {
+  for (std::size_t left = limit;;) {
     INGOT_TRY_ASSIGN(const Slice slice, tap.next());
-    if (slice.empty()) return text;
-    if (slice.size() > limit - text.size()) return too_large();
-    text.append(reinterpret_cast<const char*>(slice.bytes().data()), slice.size());
+    if (slice.empty()) return {};
+    if (slice.size() > left) return too_large();
+    left -= slice.size();
+    take(slice.bytes());
   }
+}
+
+}  // namespace
+
+Result<std::string> fetch_text(const std::string& url, const TransferOptions& options,
+                               std::size_t limit, std::stop_token stop) {
+  std::string text;
+  INGOT_TRY(fetch_all(url, options, limit, stop, [&text](std::span<const std::byte> bytes) {
+    text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  }));
+  return text;
+}
+
+Result<SecretBytes> fetch_secret(const std::string& url, const TransferOptions& options,
+                                 std::size_t limit, std::stop_token stop) {
+  SecretBytes secret;
+  INGOT_TRY(fetch_all(url, options, limit, stop, [&secret](std::span<const std::byte> bytes) {
+    secret.insert(secret.end(), bytes.begin(), bytes.end());
+  }));
+  return secret;
 }
 
 }  // namespace ingot::imaging

@@ -12,6 +12,7 @@
 #include "disk/core/error.hpp"
 #include "disk/core/progress.hpp"
 #include "imaging/byte_stream.hpp"
+#include "imaging/config_drive/secret_bytes.hpp"
 #include "imaging/digest.hpp"
 
 namespace ingot::imaging {
@@ -58,6 +59,10 @@ Result<std::unique_ptr<ByteStream>> open_source(const std::vector<std::string>& 
 /// Fetches a small text (a checksum file, a manifest) with the same rules, `limit` bytes at most.
 Result<std::string> fetch_text(const std::string& url, const TransferOptions& options,
                                std::size_t limit, std::stop_token stop);
+
+/// The same for bytes that are secret: a config drive.
+Result<SecretBytes> fetch_secret(const std::string& url, const TransferOptions& options,
+                                 std::size_t limit, std::stop_token stop);
 
 /// `url` without its credentials: userinfo becomes "***", and so does the value of every query
 /// parameter (signed URLs carry secrets there). Text that is no URL comes back as it is.

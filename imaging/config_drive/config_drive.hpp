@@ -60,8 +60,8 @@ struct ConfigDriveFiles {
 };
 
 /// An OpenStack config drive of them: ISO 9660 with Rock Ridge and Joliet, volume label config-2,
-/// openstack/latest/ and one dated directory that cloud-init asks for by name. The same input makes
-/// the same bytes, whatever the time.
+/// everything in openstack/latest/, as Ironic lays it out: cloud-init looks there when it finds no
+/// directory with a date it knows. The same input makes the same bytes, whatever the time.
 /// Errors: usage.config-drive (more than kMaxConfigDrive in all).
 Result<ConfigDrive> build_config_drive(const ConfigDriveFiles& files);
 
@@ -69,7 +69,8 @@ Result<ConfigDrive> build_config_drive(const ConfigDriveFiles& files);
 /// bytes (512, 1024, 2048 or 4096): for disks from which `drive` cannot be mounted. Long names are
 /// kept; links and special files are left out, nobody looks for them on a config drive.
 /// `size_limit`: bytes of the partition it must fit into.
-/// Errors: usage.config-drive (a damaged image; too large; names that no FAT can hold).
+/// Errors: usage.config-drive (a damaged image; too large; names that no FAT can hold; mkfs.fat or
+/// mtools are not installed).
 Result<ConfigDrive> as_fat(const ConfigDrive& drive, std::uint32_t sector_size,
                            std::uint64_t size_limit, std::stop_token stop);
 
