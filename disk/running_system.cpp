@@ -1,12 +1,15 @@
 #include "disk/running_system.hpp"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <string_view>
 
+#include "disk/core/unique_fd.hpp"
 #include "disk/sysfs.hpp"
 
 namespace ingot::disk {
@@ -14,6 +17,18 @@ namespace {
 
 constexpr unsigned kRamDiskMajor = 1;  // /dev/ram0; Documentation/admin-guide/devices.txt
 constexpr int kMostLayers = 8;         // of stacks upon stacks; more is a circle
+
+// Squashfs and EROFS, which nothing but such images has. Sources:
+// Documentation/filesystems/squashfs.rst, fs/erofs/erofs_fs.h.
+bool holds_system_image(const LoopEntry& loop) {
+  constexpr std::string_view kSquashfs = "hsqs", kErofs = "\xe2\xe1\xf5\xe0";
+  constexpr std::size_t kErofsPlace = 1024;
+  const UniqueFd fd(::open(("/dev/" + loop.name).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  std::array<char, kErofsPlace + kErofs.size()> head{};
+  if (!fd || ::pread(fd.get(), head.data(), head.size(), 0) != ssize_t{head.size()}) return false;
+  const std::string_view text(head.data(), head.size());
+  return text.starts_with(kSquashfs) || text.ends_with(kErofs);
+}
 
 class Search {
  public:
@@ -27,6 +42,7 @@ class Search {
     for (const char* path : {"/", "/usr", "/proc/self/exe"}) add(system, path);
     if (other_root)
       for (const char* path : {"/proc/1/root/", "/proc/1/root/usr"}) add(system, path);
+    if (!system.located) add_hidden_images(system);
     if (system.in_memory) return system;
     for (const std::string path : {"/boot", "/boot/efi", "/efi", "/var", "/etc"}) {
       add(system, path);
@@ -44,6 +60,15 @@ class Search {
     system.file_systems.insert(mount != nullptr ? mount->number : place->file_system);
     if (mount != nullptr ? !is_located(*mount, 0) : major(place->file_system) == 0)
       system.located = false;
+  }
+
+  // Live media start from an image on a loop device, whose mount may be out of sight by now.
+  void add_hidden_images(RunningSystem& system) const {
+    for (const LoopEntry& loop : loops_) {
+      const bool in_sight = std::ranges::any_of(
+          mounts_.entries(), [&](const MountEntry& mount) { return mount.number == loop.number; });
+      if (!in_sight && holds_system_image(loop)) system.file_systems.insert(loop.number);
+    }
   }
 
   [[nodiscard]] bool is_located(const MountEntry& mount, int depth) const {

@@ -7,6 +7,7 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 
 #include <chrono>
@@ -261,6 +262,41 @@ TEST_F(Guards, AnotherIsNotEvenWithForce) {
   }
   write_file(dir.path("file"), std::vector<std::byte>(4 * MiB));
   EXPECT_TRUE(refused(dir.path("file"), expecting(chosen), Errc::device_changed));
+}
+
+// Loop devices have neither; so udev's record of one is written as udev would for a disk that has.
+TEST_F(Guards, ADiskWithAnotherSerialNumberOrWwnIsNotTaken) {
+  const LoopDevice loop(8 * MiB);
+  const disk::DiskIdentity plain = identity_of(loop.path());
+  const std::string record = "/run/udev/data/b" + std::to_string(major(plain.number)) + ":" +
+                             std::to_string(minor(plain.number));
+  std::filesystem::create_directories("/run/udev/data");
+  std::ofstream(record) << "E:ID_SERIAL=Maker_Model_S1\nE:ID_SERIAL_SHORT=S1\n"
+                        << "E:ID_WWN=0x5000c500a1b2c3d4\nV:1\n";
+  for (const char* serial : {"", "S1", "Maker Model S1", "S2"}) {
+    disk::DiskIdentity chosen = plain;
+    chosen.serial = serial;
+    if (std::string_view(serial) == "S2")
+      EXPECT_TRUE(refused(loop.path(), expecting(chosen), Errc::device_changed, "S2"));
+    else
+      EXPECT_TRUE(taken(loop.path(), expecting(chosen))) << serial;
+  }
+  for (const char* wwn : {"0x5000c500a1b2c3d4", "naa.5000c500a1b2c3d4", "0x5000c500a1b2c3d5"}) {
+    disk::DiskIdentity chosen = plain;
+    chosen.wwn = wwn;
+    if (std::string_view(wwn).ends_with('5'))
+      EXPECT_TRUE(refused(loop.path(), expecting(chosen), Errc::device_changed, wwn));
+    else
+      EXPECT_TRUE(taken(loop.path(), expecting(chosen))) << wwn;
+  }
+  std::filesystem::remove(record);
+  // Where no udev runs, its folders were ours.
+  std::error_code in_use;
+  for (const char* folder : {"/run/udev/data", "/run/udev"})
+    std::filesystem::remove(folder, in_use);
+  disk::DiskIdentity unknown = plain;
+  unknown.serial = "S1";
+  EXPECT_TRUE(taken(loop.path(), expecting(unknown))) << "nothing contradicts it";
 }
 
 // A loop device with a number that `losetup --find` gives nobody meanwhile.
