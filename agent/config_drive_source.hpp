@@ -14,8 +14,8 @@ namespace ingot::agent {
 
 /// The options as given; empty: not given. Holds secrets (base64 text): never log one.
 struct ConfigDriveOptions {
-  std::string config_drive;  ///< FILE, http(s) URL, base64 text, or "-" for standard input
-  std::string user_data, meta_data, network_data;  ///< files, or "-" for one of them
+  std::string config_drive{};  ///< FILE, http(s) URL, base64 text, or "-" for standard input
+  std::string user_data{}, meta_data{}, network_data{};  ///< files, or "-" for one of them
 
   [[nodiscard]] bool wanted() const {
     return !(config_drive.empty() && user_data.empty() && meta_data.empty() &&

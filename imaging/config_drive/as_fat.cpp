@@ -67,6 +67,17 @@ Result<void> copy_files(const FileTree& tree, int image, std::uint64_t size,
   return {};
 }
 
+// mtools gives a name of up to eight characters no long entry when the code page has all of them,
+// and then only their upper case is stored: what does not come back as it was is refused.
+Result<void> check_listing(const FileTree& tree, int image, const std::stop_token& stop) {
+  INGOT_TRY_ASSIGN(const std::vector<std::string> paths, list_fat(image, stop));
+  const std::set<std::string> there(paths.begin(), paths.end());
+  for (const TreeEntry& entry : tree)
+    if (!there.contains(entry.directory ? entry.path + "/" : entry.path))
+      return refuse("it has a file name that such a file system cannot hold");
+  return {};
+}
+
 }  // namespace
 
 Result<ConfigDrive> as_fat(const ConfigDrive& drive, std::uint32_t sector_size,
@@ -94,6 +105,7 @@ Result<ConfigDrive> as_fat(const ConfigDrive& drive, std::uint32_t sector_size,
                 size},
                stop));
   INGOT_TRY(copy_files(tree, image.get(), size, stop));
+  INGOT_TRY(check_listing(tree, image.get(), stop));
   ConfigDrive made;
   made.kind = ConfigDrive::Kind::fat;
   made.label = "CONFIG-2";

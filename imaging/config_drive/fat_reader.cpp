@@ -26,25 +26,35 @@ Result<SecretBytes> read_file(int image, const std::string& path, const TreeLimi
 
 }  // namespace
 
-Result<FileTree> read_fat(std::span<const std::byte> image, const TreeLimits& limits,
-                          std::stop_token stop) {
-  INGOT_TRY_ASSIGN(const UniqueFd file, make_memory_file(image));
-  // One path a line, directories with a '/' at the end, each before what is in it.
+Result<std::vector<std::string>> list_fat(int fd, std::stop_token stop) {
+  // One path a line, each directory before what is in it.
   INGOT_TRY_ASSIGN(
       const std::string listing,
-      run_tool(
-          {"mdir", "mtools", {"-/", "-a", "-b", "-i", "/proc/self/fd/3", "::"}, {file.get()}, 0},
-          stop));
-  TreeCollector tree(limits);
+      run_tool({"mdir", "mtools", {"-/", "-a", "-b", "-i", "/proc/self/fd/3", "::"}, {fd}, 0},
+               std::move(stop)));
+  std::vector<std::string> paths;
   for (std::size_t at = 0; at < listing.size();) {
     const std::size_t end = std::min(listing.find('\n', at), listing.size());
     std::string path = listing.substr(at, end - at);
     at = end + 1;
-    if (!path.starts_with(kTop) || path.find_first_of(kPatterns) != std::string::npos)
+    if (!path.starts_with(kTop)) return refuse_tree("a file name that cannot be read");
+    paths.push_back(path.substr(kTop.size()));
+  }
+  return paths;
+}
+
+Result<FileTree> read_fat(std::span<const std::byte> image, const TreeLimits& limits,
+                          std::stop_token stop) {
+  INGOT_TRY_ASSIGN(const UniqueFd file, make_memory_file(image));
+  INGOT_TRY_ASSIGN(std::vector<std::string> paths, list_fat(file.get(), stop));
+  TreeCollector tree(limits);
+  for (std::string& path : paths) {
+    if (path.find_first_of(kPatterns) != std::string::npos)
       return refuse_tree("a file name that cannot be read");
     TreeEntry entry;
     entry.directory = path.ends_with('/');
-    entry.path = path.substr(kTop.size(), path.size() - kTop.size() - (entry.directory ? 1 : 0));
+    if (entry.directory) path.pop_back();
+    entry.path = std::move(path);
     INGOT_TRY(tree.reserve(0));
     if (!entry.directory) {
       INGOT_TRY_ASSIGN(entry.content, read_file(file.get(), entry.path, limits, stop));

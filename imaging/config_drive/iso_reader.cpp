@@ -1,5 +1,6 @@
 #include <archive.h>
 #include <archive_entry.h>
+#include <locale.h>
 
 #include <memory>
 #include <string>
@@ -21,6 +22,25 @@ std::string path_of(archive_entry* entry) {
   if (path == nullptr) path = archive_entry_pathname_utf8(entry);
   return below_root(path != nullptr ? path : "");
 }
+
+// libarchive converts Joliet's names into the character set of the thread's locale: UTF-8 while
+// this exists.
+class Utf8Locale {
+ public:
+  Utf8Locale() : utf8_(::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)) {
+    if (utf8_ != nullptr) before_ = ::uselocale(utf8_);
+  }
+  ~Utf8Locale() {
+    if (utf8_ == nullptr) return;
+    ::uselocale(before_);
+    ::freelocale(utf8_);
+  }
+  Utf8Locale(const Utf8Locale&) = delete;
+  Utf8Locale& operator=(const Utf8Locale&) = delete;
+
+ private:
+  locale_t utf8_, before_ = nullptr;
+};
 
 class Reader {
  public:
@@ -96,6 +116,7 @@ class Reader {
 
 Result<FileTree> read_iso(std::span<const std::byte> image, const TreeLimits& limits,
                           std::stop_token stop) {
+  const Utf8Locale locale;
   return Reader(image, limits).read(stop);
 }
 

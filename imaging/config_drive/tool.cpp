@@ -26,9 +26,10 @@ Result<std::string> run_tool(const ToolRun& run, std::stop_token stop) {
                             "rebuilding",
                             run.package));
   SubprocessRequest request;
-  // mtools: no geometry to be checked; names in UTF-8.
-  request.argv = {*environment,          "LC_ALL=C.UTF-8", "TZ=UTC", "SOURCE_DATE_EPOCH=315532800",
-                  "MTOOLS_SKIP_CHECK=1", *program};
+  // mtools: names in UTF-8, short ones in Linux's own code page; no geometry to be checked.
+  request.argv = {
+      *environment,           "LC_ALL=C.UTF-8",      "TZ=UTC", "SOURCE_DATE_EPOCH=315532800",
+      "DEFAULT_CODEPAGE=437", "MTOOLS_SKIP_CHECK=1", *program};
   request.argv.insert(request.argv.end(), run.arguments.begin(), run.arguments.end());
   request.inherit = run.files;
   request.timeout = kPatience;

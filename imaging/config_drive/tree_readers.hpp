@@ -26,6 +26,9 @@ Result<FileTree> read_iso(std::span<const std::byte> image, const TreeLimits& li
 Result<FileTree> read_fat(std::span<const std::byte> image, const TreeLimits& limits,
                           std::stop_token stop);
 
+/// The paths in the FAT image that `fd` is, directories with a '/' at the end. Errors: as above.
+Result<std::vector<std::string>> list_fat(int fd, std::stop_token stop);
+
 /// Collects what a reader finds and holds it to the limits and rules of a FileTree.
 class TreeCollector {
  public:
