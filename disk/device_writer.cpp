@@ -162,6 +162,7 @@ struct DeviceWriter::Impl {
       std::memcpy(region.bytes.get() + (from - region.begin), data, to - from);
       counters.bytes_written += to - from;
     } else {
+      std::memset(region.bytes.get() + (from - region.begin), 0, to - from);
       counters.bytes_zeroed += to - from;
     }
     if (&region != &head || from >= kGptProbeBytes) return {};
@@ -415,6 +416,17 @@ Result<void> DeviceWriter::verify() {
   if (!impl_->finished || impl_->committing)
     return fail(Errc::internal_bug, "verify() out of order");
   return impl_->verify_open();
+}
+
+Result<WithheldEnds> DeviceWriter::touch_up() {
+  Impl& impl = *impl_;
+  if (!impl.begun || (!impl.finished && !impl.options.dry_run) || impl.committing)
+    return fail(Errc::internal_bug, "touching up out of order");
+  impl.finished = false;
+  impl.virtual_size = impl.target.size;
+  return WithheldEnds{{impl.head.bytes.get(), impl.head.end - impl.head.begin},
+                      {impl.tail.bytes.get(), impl.tail.end - impl.tail.begin},
+                      impl.tail.begin};
 }
 
 Result<void> DeviceWriter::commit() {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "disk/claim.hpp"
 #include "disk/core/extent_sink.hpp"
@@ -22,6 +23,14 @@ struct WriterOptions {
   bool verify_readback = false;   ///< keep checksums of what is written, and verify() with them
   /// A request that is not answered for this long fails the job; nothing then waits for it.
   std::chrono::milliseconds stall_limit{120'000};
+};
+
+/// What is kept in memory until commit: the first MiB of the target and the last, or less on a
+/// small one. The writer's; gone with it.
+struct WithheldEnds {
+  std::span<std::byte> head;      ///< at byte 0
+  std::span<std::byte> tail;      ///< at `tail_offset`; may be empty
+  std::uint64_t tail_offset = 0;  ///< bytes
 };
 
 /// The first MiB of the target stays withheld in memory, and so does its last one (the place of the
@@ -63,6 +72,10 @@ class DeviceWriter final : public ExtentSink {
   /// Reads back and compares what was written since the last verify(), after finish(). Nothing to
   /// do without `verify_readback`. Errors: write.readback with path and byte range; cancelled.
   Result<void> verify();
+  /// After finish(): the withheld ends, to be changed in place, and leave to write()/zero()
+  /// anywhere on the target, over what is there as well (but each byte once more only), until the
+  /// next finish(). Errors: internal.bug before finish().
+  Result<WithheldEnds> touch_up();
   /// Writes tail and head, flushes. To be called only when the image is verified and finish()ed.
   Result<void> commit();
   /// Makes sure that nothing boots: head and tail zeroed, flushed. Safe at any time before commit.
