@@ -81,6 +81,17 @@ class TargetGrammar {
   std::string size_;
 };
 
+/// Group "Config drive".
+class ConfigDriveGrammar {
+ public:
+  explicit ConfigDriveGrammar(CLI::App& app);
+  Result<ConfigDriveOptions> understand();
+
+ private:
+  CLI::App& app_;
+  ConfigDriveOptions options_;
+};
+
 /// Group "Reporting".
 class ReportingGrammar {
  public:

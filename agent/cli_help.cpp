@@ -38,6 +38,8 @@ Examples:
     ingot write --osimage image.yaml --device /dev/nvme0n1 --yes --progress json
   A rehearsal: fetch, verify and decode everything, write nothing:
     ingot write --osimage image.yaml --device /dev/sdX --dry-run
+  With cloud-init's user data on a config drive:
+    ingot write --osimage image.yaml --device /dev/sdX --user-data user-data.yaml
   A disk image file instead of a disk:
     ingot write --osimage image.yaml --device disk.raw --size 20G
 

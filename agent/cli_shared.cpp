@@ -185,6 +185,35 @@ Result<TargetOptions> TargetGrammar::understand() {
   return options_;
 }
 
+ConfigDriveGrammar::ConfigDriveGrammar(CLI::App& app) : app_(app) {
+  const char* const group = "Config drive";
+  app.add_option("--config-drive", options_.config_drive,
+                 "put this config drive onto the disk: ISO 9660 or FAT, as\n"
+                 "it is, gzipped, or as base64 text (- for standard input)")
+      ->type_name("FILE|URL|BASE64")
+      ->group(group);
+  app.add_option("--user-data", options_.user_data, "make a config drive: cloud-init's user data")
+      ->type_name("FILE")
+      ->group(group);
+  app.add_option("--meta-data", options_.meta_data, "its meta data (YAML or JSON)")
+      ->type_name("FILE")
+      ->group(group);
+  app.add_option("--network-data", options_.network_data,
+                 "its network data (OpenStack's network_data.json)")
+      ->type_name("FILE")
+      ->group(group);
+}
+
+Result<ConfigDriveOptions> ConfigDriveGrammar::understand() {
+  for (const char* file : {"--user-data", "--meta-data", "--network-data"})
+    if (!options_.config_drive.empty() && app_.count(file) > 0)
+      return wrong(fmt::format("{} and --config-drive exclude each other: the drive that is given "
+                               "has its own",
+                               file),
+                   app_.get_name());
+  return options_;
+}
+
 ReportingGrammar::ReportingGrammar(CLI::App& app) : app_(app) {
   const char* const group = "Reporting";
   app.add_option("--progress", progress_,

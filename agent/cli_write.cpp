@@ -11,6 +11,7 @@ class WriteGrammar final : public CommandGrammar {
       : CommandGrammar(app),
         image_(app),
         target_(app, TargetGrammar::Size::settable),
+        config_drive_(app),
         reporting_(app),
         resources_(app),
         network_(app) {}
@@ -19,6 +20,7 @@ class WriteGrammar final : public CommandGrammar {
     WriteOptions options;
     INGOT_TRY_ASSIGN(options.image, image_.understand());
     INGOT_TRY_ASSIGN(options.target, target_.understand());
+    INGOT_TRY_ASSIGN(options.config_drive, config_drive_.understand());
     INGOT_TRY_ASSIGN(options.reporting, reporting_.understand());
     INGOT_TRY_ASSIGN(options.resources, resources_.understand());
     INGOT_TRY_ASSIGN(options.network, network_.understand());
@@ -29,6 +31,7 @@ class WriteGrammar final : public CommandGrammar {
   // --help shows the groups in this order.
   ImageGrammar image_;
   TargetGrammar target_;
+  ConfigDriveGrammar config_drive_;
   ReportingGrammar reporting_;
   ResourceGrammar resources_;
   NetworkGrammar network_;

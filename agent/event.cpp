@@ -134,6 +134,15 @@ Event result_event(const JobResult& result) {
     compression = result.outcome->compression;
     virtual_size = result.outcome->virtual_size;
   }
+  json::value table(nullptr), identifier(nullptr), drive(nullptr);
+  if (const auto& finished = result.finished) {
+    if (finished->table != disk::TableKind::none) table = disk::name(finished->table);
+    if (!finished->identifier.empty()) identifier = utf8(finished->identifier);
+    if (const auto& partition = finished->config_drive)
+      drive = {{"partition", partition->number},
+               {"offset", partition->offset},
+               {"size", partition->size}};
+  }
   return make("result",
               {{"status", result.status()},
                {"error", error},
@@ -146,6 +155,9 @@ Event result_event(const JobResult& result) {
                {"bytes_written", result.progress.written},
                {"bytes_zeroed", result.progress.zeroed},
                {"disk_state", name(result.disk)},
+               {"partition_table", table},
+               {"disk_identifier", identifier},
+               {"config_drive", drive},
                {"peak_rss", result.peak_rss}},
               ",\"seconds\":" + decimal(result.seconds, 3));
 }

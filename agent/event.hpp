@@ -9,6 +9,7 @@
 
 #include "agent/progress_view.hpp"
 #include "disk/core/error.hpp"
+#include "disk/table/finish_disk.hpp"
 #include "imaging/stream_image.hpp"
 
 namespace ingot::agent {
@@ -36,6 +37,7 @@ enum class DiskState {
 struct JobResult {
   std::optional<Error> error;                    ///< nothing: succeeded
   std::optional<imaging::ImageOutcome> outcome;  ///< what was streamed, if all of it was
+  std::optional<disk::FinishedDisk> finished;    ///< its table, if that was finished
   bool verified = false;                         ///< there was a checksum to compare with
   ProgressSnapshot progress;
   DiskState disk = DiskState::untouched;

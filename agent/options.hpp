@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "agent/config_drive_source.hpp"
 #include "agent/memory_budget.hpp"
 #include "imaging/digest.hpp"
 #include "imaging/image_format.hpp"
@@ -69,6 +70,7 @@ struct ResourceOptions {
 struct WriteOptions {
   ImageOptions image;
   TargetOptions target;
+  ConfigDriveOptions config_drive;
   ReportingOptions reporting;
   ResourceOptions resources;
   NetworkOptions network;

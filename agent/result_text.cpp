@@ -27,6 +27,18 @@ std::string state_line(DiskState state, const std::string& device) {
   return {};
 }
 
+// "gpt table 0b7c…, 3 partitions; backup GPT moved to the disk's end; config drive in partition 3"
+std::string table_line(const disk::FinishedDisk& finished) {
+  std::string line =
+      fmt::format("{} table {}, {} partition{}", disk::name(finished.table), finished.identifier,
+                  finished.partitions, finished.partitions == 1 ? "" : "s");
+  if (finished.backup_moved) line += "; backup GPT moved to the disk's end";
+  if (const auto& drive = finished.config_drive)
+    line += fmt::format("; config drive in {}partition {}",
+                        finished.config_drive_added ? "the new " : "", drive->number);
+  return line;
+}
+
 }  // namespace
 
 std::vector<std::string> describe(const Error& error) {
@@ -59,6 +71,8 @@ std::vector<std::string> describe(const JobResult& result, const std::string& de
         fmt::format("  {} {} ({})", imaging::name(image->digest.type), image->digest.hex,
                     result.verified ? "as expected" : "NOT VERIFIED: nothing to compare with"));
   }
+  if (result.finished && result.finished->table != disk::TableKind::none)
+    lines.push_back("  " + table_line(*result.finished));
   lines.push_back(fmt::format("  {}, {}/s received; {} {}, {} zeroed; peak memory {}",
                               format_duration(spent),
                               format_bytes(static_cast<std::uint64_t>(rate)),

@@ -22,6 +22,8 @@ class WriteCommand final : public JobCommand {
   Result<void> work(JobReporter& reporter, JobResult& result) override {
     INGOT_TRY_ASSIGN(WriteJobRequest request, make_request());
     warn_of_unverified(request.image);
+    INGOT_TRY_ASSIGN(request.config_drive,
+                     load_config_drive(options_.config_drive, transfer(), job().token()));
     INGOT_TRY_ASSIGN(request.confirmed,
                      confirm_target(options_.target, STDIN_FILENO, STDERR_FILENO, job().token()));
     start_clock();
@@ -30,6 +32,7 @@ class WriteCommand final : public JobCommand {
                      options_.target.dry_run);
     WriteJobOutcome outcome = run_write_job(std::move(request), counters(), reporter, job());
     result.outcome = std::move(outcome.image);
+    result.finished = std::move(outcome.finished);
     result.disk = outcome.disk;
     if (outcome.error) return tl::unexpected(*std::move(outcome.error));
     return {};

@@ -33,13 +33,14 @@ class WriteJob {
                                                    .force = request_.force}));
     INGOT_TRY(same_device(target));
     INGOT_TRY(find_expected_digest(request_.image, job_.token()));
+    INGOT_TRY(fit_config_drive(target));
 
     disk::WriterOptions options;
     options.buffer_count = request_.image.writer_buffers;
     options.dry_run = request_.dry_run;
     disk::DeviceWriter writer(target, options, counters_, job_);
     disk::TargetScratch scratch(target, request_.scratch_dir, request_.dry_run);
-    if (auto done = stream(writer, scratch); !done) {
+    if (auto done = stream(target, writer, scratch); !done) {
       Error error = job_.or_else(done.error());
       job_.report(error);  // stops what may still be writing
       abandon(writer);
@@ -55,16 +56,38 @@ class WriteJob {
     return {};
   }
 
-  Result<void> stream(disk::DeviceWriter& writer, disk::TargetScratch& scratch) {
+  Result<void> stream(const disk::Claim& target, disk::DeviceWriter& writer,
+                      disk::TargetScratch& scratch) {
     INGOT_TRY_ASSIGN(outcome_.image, imaging::stream_image(request_.image.request, writer, scratch,
                                                            counters_, listener_, job_));
     listener_.on_phase(Phase::flush);
     INGOT_TRY(scratch.clear(job_.token()));
     INGOT_TRY(writer.finish());
+    std::optional<disk::ConfigDriveRequest> drive;
+    if (request_.config_drive) {
+      listener_.on_phase(Phase::config_drive);
+      drive.emplace(request_.config_drive->image);
+    }
+    INGOT_TRY_ASSIGN(outcome_.finished, disk::finish_disk(target, writer, drive, request_.dry_run));
     // The last moment at which a signal leaves a disk that does not boot.
     INGOT_TRY(not_stopped());
     listener_.on_phase(Phase::commit);
     return writer.commit();
+  }
+
+  // A file system with smaller blocks than the disk's sectors could not be mounted.
+  Result<void> fit_config_drive(const disk::Claim& target) {
+    auto& drive = request_.config_drive;
+    if (!drive) return {};
+    if (!drive->well_labelled())
+      listener_.on_note(fmt::format(
+          "the config drive is labelled '{}': cloud-init looks for config-2", drive->label));
+    if (drive->mounts_at(target.logical_sector)) return {};
+    INGOT_TRY_ASSIGN(drive, imaging::as_fat(*drive, target.logical_sector, imaging::kMaxConfigDrive,
+                                            job_.token()));
+    listener_.on_note(fmt::format("the config drive was made anew as FAT, for sectors of {} bytes",
+                                  target.logical_sector));
+    return {};
   }
 
   void abandon(disk::DeviceWriter& writer) {

@@ -10,6 +10,8 @@
 #include "agent/image_request.hpp"
 #include "disk/core/first_error.hpp"
 #include "disk/core/progress.hpp"
+#include "disk/table/finish_disk.hpp"
+#include "imaging/config_drive/config_drive.hpp"
 #include "imaging/stream_image.hpp"
 
 namespace ingot::agent {
@@ -23,11 +25,13 @@ struct WriteJobRequest {
   bool force = false;                        ///< though it is in use
   bool dry_run = false;
   std::string scratch_dir;
+  std::optional<imaging::ConfigDrive> config_drive;
 };
 
 struct WriteJobOutcome {
   std::optional<Error> error;  ///< nothing: verified and committed
   std::optional<imaging::ImageOutcome> image;
+  std::optional<disk::FinishedDisk> finished;  ///< the table and the config drive, if it got there
   DiskState disk = DiskState::untouched;
 };
 

@@ -9,7 +9,7 @@
 namespace ingot {
 
 /// In the order a deployment goes through them; the text form is in cli.md's `phase` event.
-enum class Phase { connect, write, flush, verify, commit, config_drive, done };
+enum class Phase { connect, write, flush, verify, config_drive, commit, done };
 
 /// Bytes, all of them monotonic. `-1` in `bytes_expected` and `virtual_size` means not known.
 struct ProgressCounters {

@@ -35,6 +35,12 @@ JobResult good_result() {
   image.virtual_size = 3758096384;
   result.outcome = image;
   result.verified = true;
+  disk::FinishedDisk finished;
+  finished.table = disk::TableKind::gpt;
+  finished.identifier = "0b7c5e0e-0000-4000-8000-000000000001";
+  finished.config_drive.emplace();
+  finished.config_drive->number = 3;
+  result.finished = finished;
   result.disk = DiskState::complete;
   result.seconds = 0.0604;
   result.peak_rss = 12345;
