@@ -247,10 +247,6 @@ TEST(HostileQcow2, RandomDamageIsNeverWorseThanAnError) {
       const std::uint64_t at = tables[random() % 3] + random() % 1024;
       image[at] = static_cast<std::byte>(random());
     }
-    DecodeOptions options;
-    options.hold_limit = 512 * KiB;
-    options.stream.ranges = random() % 2 == 0;
-    options.target = 64 * MiB;
     FirstError job;
     MemoryStream stream(image, {.ranges = random() % 2 == 0, .stop = job.token()});
     RecordingSink sink(64 * MiB, 16, job.token());
