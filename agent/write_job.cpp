@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <exception>
 
@@ -31,6 +32,14 @@ class WriteJob {
                      disk::claim(request_.device, {.read_only = request_.dry_run,
                                                    .create_size = request_.create_size,
                                                    .force = request_.force}));
+    auto done = write_onto(target);
+    // A disk image file that was made for nothing is no use to anybody.
+    if (!done && target.created && outcome_.disk == DiskState::untouched)
+      ::unlink(target.path.c_str());
+    return done;
+  }
+
+  Result<void> write_onto(const disk::Claim& target) {
     INGOT_TRY(same_device(target));
     INGOT_TRY(find_expected_digest(request_.image, job_.token()));
     INGOT_TRY(fit_config_drive(target));

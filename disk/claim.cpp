@@ -184,7 +184,10 @@ Result<Claim> create_file(const std::string& path, const ClaimOptions& options) 
   }
   INGOT_TRY_ASSIGN(UniqueFd fd, open_fd(path, O_RDWR | O_CREAT | O_EXCL));
   auto made = finish_file(std::move(target), std::move(fd), options);
-  if (!made) ::unlink(path.c_str());
+  if (made)
+    made->created = true;
+  else
+    ::unlink(path.c_str());
   return made;
 }
 

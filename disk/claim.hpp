@@ -26,6 +26,7 @@ struct Claim {
   UniqueFd buffered_fd;  ///< the same target without O_DIRECT, for a regular file's unaligned tail
   std::string path;      ///< as given, for messages
   bool block_device = false;
+  bool created = false;                ///< a regular file that was not there before
   std::uint64_t size = 0;              ///< bytes
   std::uint32_t logical_sector = 512;  ///< bytes; a regular file counts as 512
   std::uint32_t io_alignment = 512;    ///< bytes; of offset and length for `fd`

@@ -148,8 +148,13 @@ class Faults(rig.Case):
                 url = f"{self.server}/large.qcow2?{self.query(text, large)}"
                 outcome = self.write(url, device, "--image-checksum", rig.digest(large), *PATIENCE)
                 self.assertEqual(outcome.code, 0, outcome)
+                # Its GPT was made for the disk it was before it grew, and now has its backup at the end.
+                self.assertEqual(rig.partition_table(device), rig.partition_table(big))
                 with open(device, "rb") as disk, open(big, "rb") as image:
-                    self.assertEqual(disk.read(98 * rig.MIB), image.read(98 * rig.MIB))
+                    disk.seek(rig.MIB), image.seek(rig.MIB)
+                    self.assertEqual(disk.read(94 * rig.MIB), image.read(94 * rig.MIB))
+                    disk.seek(98 * rig.MIB)
+                    self.assertEqual(disk.read(rig.MIB), bytes(rig.MIB))
 
 
 if __name__ == "__main__":

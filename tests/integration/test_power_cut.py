@@ -17,13 +17,13 @@ class PowerCut(rig.Case):
         checksum = rig.digest(image)
         size = os.path.getsize(raw)
         device = self.loop(size + 8 * rig.MIB)
-        whole = self.head(raw)
         # How long an undisturbed write takes decides where the moments lie.
         start = time.monotonic()
         outcome = self.write(url, device, "--image-checksum", checksum)
         took = time.monotonic() - start
         self.assertEqual(outcome.code, 0, outcome)
         self.assert_disk_is(device, raw)
+        whole = self.head(device)
 
         seed = random.randrange(1 << 32)
         rng = random.Random(seed)
@@ -43,7 +43,7 @@ class PowerCut(rig.Case):
                 if head == bytes(len(head)):
                     unbootable += 1
                 else:
-                    self.assertEqual(head, whole, "the first MiB is neither zeros nor the image's")
+                    self.assertEqual(head, whole, "the first MiB is neither zeros nor the finished image's")
                     self.assert_disk_is(device, raw)
                     complete += 1
         print(f"{KILLS} kills (seed {seed}): {unbootable} left zeros, {complete} the whole image")

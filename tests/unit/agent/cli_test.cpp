@@ -48,6 +48,8 @@ TEST(Cli, EveryOptionArrives) {
                                     "--dry-run",
                                     "--size",
                                     "20G",
+                                    "--config-drive",
+                                    "drive",
                                     "--progress",
                                     "json",
                                     "--memory-limit",
@@ -85,6 +87,7 @@ TEST(Cli, EveryOptionArrives) {
   EXPECT_EQ(options->image.format, imaging::ImageFormat::qcow2);
   EXPECT_TRUE(options->image.allow_unrecognized && options->target.yes && options->target.dry_run);
   EXPECT_EQ(options->target.size, 20 * GiB);
+  EXPECT_EQ(options->config_drive.config_drive, "drive");
   EXPECT_EQ(options->reporting.progress, ProgressMode::json);
   EXPECT_EQ(options->resources.memory_limit, 128 * MiB);
   EXPECT_EQ(options->resources.scratch_dir, "/var/tmp");
@@ -145,9 +148,8 @@ TEST(Cli, WhatIsMissingOrContradicts) {
   expect_refused(write_words({"--memory-limit", "31M"}), Errc::usage_option, "--memory-limit");
   expect_refused(write_words({"--proxy", ""}), Errc::usage_option, "--proxy");
   expect_refused(write_words({"--yes", "--device", "/dev/sdy"}), Errc::usage_option, "--device");
-  // Options of later versions are unknown, not ignored.
-  expect_refused(write_words({"--verify-readback"}), Errc::usage_option, "--verify-readback");
-  expect_refused(write_words({"--config-drive", "x"}), Errc::usage_option, "--config-drive");
+  expect_refused(write_words({"--config-drive", "a", "--user-data", "b"}), Errc::usage_option,
+                 "--user-data and --config-drive");
 }
 
 TEST(Cli, ChecksumsAreJudgedAtOnce) {
