@@ -14,12 +14,17 @@ class WriteGrammar final : public CommandGrammar {
         config_drive_(app),
         reporting_(app),
         resources_(app),
-        network_(app) {}
+        network_(app) {
+    app.add_flag("--verify-readback", verify_readback_,
+                 "read the disk back before it is made bootable, and compare")
+        ->group("Target");
+  }
 
   Result<Command> understand() override {
     WriteOptions options;
     INGOT_TRY_ASSIGN(options.image, image_.understand());
     INGOT_TRY_ASSIGN(options.target, target_.understand());
+    options.verify_readback = verify_readback_;
     INGOT_TRY_ASSIGN(options.config_drive, config_drive_.understand());
     INGOT_TRY_ASSIGN(options.reporting, reporting_.understand());
     INGOT_TRY_ASSIGN(options.resources, resources_.understand());
@@ -35,6 +40,7 @@ class WriteGrammar final : public CommandGrammar {
   ReportingGrammar reporting_;
   ResourceGrammar resources_;
   NetworkGrammar network_;
+  bool verify_readback_ = false;
 };
 
 }  // namespace

@@ -71,6 +71,7 @@ struct WriteOptions {
   ImageOptions image;
   TargetOptions target;
   ConfigDriveOptions config_drive;
+  bool verify_readback = false;
   ReportingOptions reporting;
   ResourceOptions resources;
   NetworkOptions network;

@@ -50,6 +50,7 @@ class WriteCommand final : public JobCommand {
     request.scratch_dir = options_.resources.scratch_dir;
     request.force = options_.target.force;
     request.dry_run = options_.target.dry_run;
+    request.verify_readback = options_.verify_readback;
     return request;
   }
 

@@ -47,6 +47,7 @@ class WriteJob {
     disk::WriterOptions options;
     options.buffer_count = request_.image.writer_buffers;
     options.dry_run = request_.dry_run;
+    options.verify_readback = request_.verify_readback;
     disk::DeviceWriter writer(target, options, counters_, job_);
     disk::TargetScratch scratch(target, request_.scratch_dir, request_.dry_run);
     if (auto done = stream(target, writer, scratch); !done) {
@@ -72,12 +73,15 @@ class WriteJob {
     listener_.on_phase(Phase::flush);
     INGOT_TRY(scratch.clear(job_.token()));
     INGOT_TRY(writer.finish());
+    if (request_.verify_readback) listener_.on_phase(Phase::verify);
+    INGOT_TRY(writer.verify());
     std::optional<disk::ConfigDriveRequest> drive;
     if (request_.config_drive) {
       listener_.on_phase(Phase::config_drive);
       drive.emplace(request_.config_drive->image);
     }
     INGOT_TRY_ASSIGN(outcome_.finished, disk::finish_disk(target, writer, drive, request_.dry_run));
+    INGOT_TRY(writer.verify());
     // The last moment at which a signal leaves a disk that does not boot.
     INGOT_TRY(not_stopped());
     listener_.on_phase(Phase::commit);

@@ -24,6 +24,7 @@ struct WriteJobRequest {
   std::optional<dev_t> confirmed;            ///< the block device that was shown to the user
   bool force = false;                        ///< though it is in use
   bool dry_run = false;
+  bool verify_readback = false;
   std::string scratch_dir;
   std::optional<imaging::ConfigDrive> config_drive;
 };

@@ -48,6 +48,7 @@ TEST(Cli, EveryOptionArrives) {
                                     "--dry-run",
                                     "--size",
                                     "20G",
+                                    "--verify-readback",
                                     "--config-drive",
                                     "drive",
                                     "--progress",
@@ -87,6 +88,7 @@ TEST(Cli, EveryOptionArrives) {
   EXPECT_EQ(options->image.format, imaging::ImageFormat::qcow2);
   EXPECT_TRUE(options->image.allow_unrecognized && options->target.yes && options->target.dry_run);
   EXPECT_EQ(options->target.size, 20 * GiB);
+  EXPECT_TRUE(options->verify_readback);
   EXPECT_EQ(options->config_drive.config_drive, "drive");
   EXPECT_EQ(options->reporting.progress, ProgressMode::json);
   EXPECT_EQ(options->resources.memory_limit, 128 * MiB);
