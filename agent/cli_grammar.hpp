@@ -2,12 +2,15 @@
 /// includes this.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
 
 #include "agent/options.hpp"
 #include "disk/core/error.hpp"
+
+namespace CLI {
+class App;
+}  // namespace CLI
 
 namespace ingot::agent {
 
@@ -30,7 +33,7 @@ class CommandGrammar {
 
  protected:
   /// How often an option was given.
-  [[nodiscard]] bool given(const char* option) const { return app_.count(option) > 0; }
+  [[nodiscard]] bool given(const char* option) const;
   /// `-o` that takes text or json.
   static void add_output(CLI::App& app, std::string& into);
   [[nodiscard]] Result<bool> is_json(const std::string& output) const;
@@ -61,7 +64,7 @@ class ImageGrammar {
   Result<ImageOptions> understand();
 
  private:
-  [[nodiscard]] bool given(const char* option) const { return app_.count(option) > 0; }
+  [[nodiscard]] bool given(const char* option) const;
 
   CLI::App& app_;
   ImageOptions options_;

@@ -1,4 +1,6 @@
 // `ingot image-info`.
+#include <CLI/CLI.hpp>
+
 #include "agent/cli_grammar.hpp"
 #include "agent/cli_help.hpp"
 

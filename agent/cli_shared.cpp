@@ -1,6 +1,7 @@
 // The option groups that several commands share.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -24,6 +25,10 @@ tl::unexpected<Error> wrong(std::string message, std::string_view command) {
   return fail(
       Errc::usage_option, std::move(message),
       fmt::format("`ingot {}{}--help` shows what there is", command, command.empty() ? "" : " "));
+}
+
+bool CommandGrammar::given(const char* option) const {
+  return app_.count(option) > 0;
 }
 
 void CommandGrammar::add_output(CLI::App& app, std::string& into) {
@@ -121,6 +126,10 @@ ImageGrammar::ImageGrammar(CLI::App& app) : app_(app) {
   app.add_flag("--allow-unrecognized", options_.allow_unrecognized,
                "accept raw data with neither partition table nor file system")
       ->group(group);
+}
+
+bool ImageGrammar::given(const char* option) const {
+  return app_.count(option) > 0;
 }
 
 Result<ImageOptions> ImageGrammar::understand() {
