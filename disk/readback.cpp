@@ -129,7 +129,7 @@ Result<void> Readback::verify_blocks(std::uint64_t from, std::uint64_t to,
     }
     return {};
   };
-  return read_target(target_, from, to, options, take);
+  return scan_target(target_, from, to, options, take);
 }
 
 Result<void> Readback::verify_part(std::uint64_t offset, Part part, const ReadOptions& options,
@@ -141,7 +141,7 @@ Result<void> Readback::verify_part(std::uint64_t offset, Part part, const ReadOp
     verified += length;
     return Result<void>{};
   };
-  INGOT_TRY(read_target(target_, offset, end, options, take));
+  INGOT_TRY(scan_target(target_, offset, end, options, take));
   if (crc == 0) return {};
   return tl::unexpected(differs(target_.path, offset, end));
 }
@@ -161,7 +161,7 @@ Result<void> Readback::compare(std::uint64_t offset, std::span<const std::byte> 
     }
     return Result<void>{};
   };
-  INGOT_TRY(read_target(target_, offset, offset + expected.size(), options, take));
+  INGOT_TRY(scan_target(target_, offset, offset + expected.size(), options, take));
   if (first == UINT64_MAX) return {};
   return tl::unexpected(differs(target_.path, first, last + 1));
 }

@@ -13,7 +13,7 @@
 #include "disk/claim.hpp"
 #include "disk/core/buffer.hpp"
 #include "disk/core/error.hpp"
-#include "disk/target_reader.hpp"
+#include "disk/target_scan.hpp"
 
 namespace ingot::disk {
 

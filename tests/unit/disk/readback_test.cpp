@@ -15,7 +15,7 @@
 #include "disk/core/units.hpp"
 #include "disk/crc64.hpp"
 #include "disk/device_writer.hpp"
-#include "disk/target_reader.hpp"
+#include "disk/target_scan.hpp"
 #include "tests/support/command.hpp"
 #include "tests/support/loop_device.hpp"
 
@@ -423,7 +423,7 @@ TEST(Readback, AReadThatIsNotAnsweredIsNotWaitedFor) {
   options.stall_limit = std::chrono::milliseconds(0);  // no device is quick enough
   options.hung = &hung;
   std::atomic<bool> over = false;
-  const auto read = disk::read_target(*target, 0, 64 * MiB, std::move(options),
+  const auto read = disk::scan_target(*target, 0, 64 * MiB, std::move(options),
                                       [&](std::uint64_t, std::uint64_t, auto) -> Result<void> {
                                         EXPECT_FALSE(over);
                                         return {};

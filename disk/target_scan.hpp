@@ -39,7 +39,7 @@ using TakeBytes = std::function<Result<void>(std::uint64_t offset, std::uint64_t
 /// whose zeros the file system answers, are not read.
 /// Errors: `options.failure` with path and offset; cancelled; what `take` returns. After it
 /// returned, `take` is not called any more.
-Result<void> read_target(const Claim& target, std::uint64_t from, std::uint64_t to,
+Result<void> scan_target(const Claim& target, std::uint64_t from, std::uint64_t to,
                          ReadOptions options, TakeBytes take);
 
 }  // namespace ingot::disk

@@ -1,4 +1,4 @@
-#include "disk/target_reader.hpp"
+#include "disk/target_scan.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -185,7 +185,7 @@ class Reading {
 
 }  // namespace
 
-Result<void> read_target(const Claim& target, std::uint64_t from, std::uint64_t to,
+Result<void> scan_target(const Claim& target, std::uint64_t from, std::uint64_t to,
                          ReadOptions options, TakeBytes take) {
   if (from >= to) return {};
   if (options.buffers.empty()) return fail(Errc::internal_bug, "reading without a buffer");
