@@ -18,6 +18,7 @@ namespace {
 // In the order in which --help shows them.
 constexpr std::unique_ptr<CommandGrammar> (*kCommands[])(CLI::App&) = {
     write_grammar,
+    verify_grammar,
     image_info_grammar,
 };
 

@@ -63,6 +63,25 @@ Exit codes:
   0 done   1 internal   2 usage   3 source   4 checksum   5 image   6 device   7 write
   130 cancelled. `ingot --help` says more, docs/errors.md everything.)";
 
+const std::string_view kVerifyAbout =
+    "Compares a disk with an image, which is streamed once more. The disk is only read. What\n"
+    "`ingot write` changed on purpose is no difference: the GPT moved to the disk's end, the "
+    "config\n"
+    "drive and its partition.";
+
+const std::string_view kVerifyFooter = R"(
+Examples:
+  ingot verify --osimage image.yaml --device /dev/sda
+  ingot verify --device disk.raw --image-url https://example.org/debian-12.qcow2 \
+    --image-checksum https://example.org/SHA256SUMS
+
+What is told of the first difference: its byte, sector and partition, and how many bytes differ.
+docs/verify.md says what is compared and what is not.
+
+Exit codes:
+  0 the disk holds the image   7 it does not, or cannot be read   2 usage   3 source
+  4 checksum: with another image there is nothing to compare   5 image   6 device   130 cancelled)";
+
 const std::string_view kInfoAbout =
     "Says what an image is, from its headers: format, sizes, compression, partition table, and\n"
     "whether it can be streamed in one pass. Writes nothing and needs no privileges.";

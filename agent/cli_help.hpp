@@ -7,6 +7,7 @@ namespace ingot::agent {
 
 extern const std::string_view kAbout, kTopFooter;
 extern const std::string_view kWriteAbout, kWriteFooter;
+extern const std::string_view kVerifyAbout, kVerifyFooter;
 extern const std::string_view kInfoAbout, kInfoFooter;
 
 }  // namespace ingot::agent

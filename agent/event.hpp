@@ -35,10 +35,11 @@ enum class DiskState {
 
 /// How a job ended.
 struct JobResult {
-  std::optional<Error> error;                    ///< nothing: succeeded
-  std::optional<imaging::ImageOutcome> outcome;  ///< what was streamed, if all of it was
-  std::optional<disk::FinishedDisk> finished;    ///< its table, if that was finished
-  bool verified = false;                         ///< there was a checksum to compare with
+  std::optional<Error> error;                     ///< nothing: succeeded
+  std::optional<imaging::ImageOutcome> outcome;   ///< what was streamed, if all of it was
+  std::optional<disk::FinishedDisk> finished;     ///< its table, if that was finished
+  bool verified = false;                          ///< there was a checksum to compare with
+  std::optional<std::uint64_t> first_difference;  ///< `ingot verify`: byte of the disk
   ProgressSnapshot progress;
   DiskState disk = DiskState::untouched;
   double seconds = 0;

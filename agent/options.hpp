@@ -77,6 +77,15 @@ struct WriteOptions {
   NetworkOptions network;
 };
 
+/// `ingot verify`.
+struct VerifyOptions {
+  ImageOptions image;
+  std::string device;
+  ReportingOptions reporting;
+  ResourceOptions resources;
+  NetworkOptions network;
+};
+
 /// `ingot image-info`.
 struct ImageInfoOptions {
   std::string image;  ///< a path or a URL
@@ -89,6 +98,6 @@ struct ShowText {
   std::string text;
 };
 
-using Command = std::variant<ShowText, WriteOptions, ImageInfoOptions>;
+using Command = std::variant<ShowText, WriteOptions, VerifyOptions, ImageInfoOptions>;
 
 }  // namespace ingot::agent

@@ -52,7 +52,9 @@ std::string render_bar(const ProgressSnapshot& progress, unsigned width) {
                             ? fmt::format("{} s left", progress.eta->count())
                             : format_duration(*progress.eta) + " left"});
   parts.push_back({4, rate(progress.receive_rate)});
-  parts.push_back({5, format_bytes(progress.written) + " written"});
+  parts.push_back({5, progress.phase == Phase::verify
+                          ? format_bytes(progress.verified) + " compared"
+                          : format_bytes(progress.written) + " written"});
 
   std::vector<Part> kept;
   std::size_t used = 0;

@@ -42,6 +42,7 @@ ProgressSnapshot ProgressView::look(const ProgressCounters& counters, Phase phas
   next.received = std::max(last_.received, counters.bytes_received.load());
   next.written = std::max(last_.written, counters.bytes_written.load());
   next.zeroed = std::max(last_.zeroed, counters.bytes_zeroed.load());
+  next.verified = std::max(last_.verified, counters.bytes_verified.load());
   if (const auto expected = counters.bytes_expected.load(); expected >= 0)
     next.expected = static_cast<std::uint64_t>(expected);
   if (const auto size = counters.virtual_size.load(); size >= 0)

@@ -21,6 +21,7 @@ struct ProgressSnapshot {
   std::optional<std::uint64_t> expected;      ///< of the image file
   std::uint64_t written = 0;                  ///< data, to the target
   std::uint64_t zeroed = 0;                   ///< zeros, on the target
+  std::uint64_t verified = 0;                 ///< of the target, read and compared
   std::optional<std::uint64_t> virtual_size;  ///< of the decoded disk
   std::optional<double> percent;              ///< 0 to 100; 100 only when done
   double receive_rate = 0, write_rate = 0;    ///< bytes a second, over some seconds

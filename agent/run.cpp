@@ -20,6 +20,7 @@
 #include "agent/secrets.hpp"
 #include "agent/signal_watch.hpp"
 #include "agent/text.hpp"
+#include "agent/verify_command.hpp"
 #include "agent/write_command.hpp"
 
 namespace ingot::agent {
@@ -44,6 +45,10 @@ int run_command(const ShowText& show) {
 
 int run_command(const WriteOptions& options) {
   return run_write(options);
+}
+
+int run_command(const VerifyOptions& options) {
+  return run_verify(options);
 }
 
 int run_command(const ImageInfoOptions& options) {

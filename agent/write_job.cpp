@@ -73,7 +73,7 @@ class WriteJob {
     listener_.on_phase(Phase::flush);
     INGOT_TRY(scratch.clear(job_.token()));
     INGOT_TRY(writer.finish());
-    if (request_.verify_readback) listener_.on_phase(Phase::verify);
+    if (request_.verify_readback && !request_.dry_run) listener_.on_phase(Phase::verify);
     INGOT_TRY(writer.verify());
     std::optional<disk::ConfigDriveRequest> drive;
     if (request_.config_drive) {
@@ -81,7 +81,7 @@ class WriteJob {
       drive.emplace(request_.config_drive->image);
     }
     INGOT_TRY_ASSIGN(outcome_.finished, disk::finish_disk(target, writer, drive, request_.dry_run));
-    INGOT_TRY(writer.verify());
+    INGOT_TRY(writer.verify());  // what that wrote
     // The last moment at which a signal leaves a disk that does not boot.
     INGOT_TRY(not_stopped());
     listener_.on_phase(Phase::commit);

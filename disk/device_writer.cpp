@@ -422,6 +422,8 @@ Result<WithheldEnds> DeviceWriter::touch_up() {
   Impl& impl = *impl_;
   if (!impl.begun || (!impl.finished && !impl.options.dry_run) || impl.committing)
     return fail(Errc::internal_bug, "touching up out of order");
+  if (impl.readback && !impl.readback->complete())
+    return fail(Errc::internal_bug, "touching up what was not verified");
   impl.finished = false;
   impl.virtual_size = impl.target.size;
   return WithheldEnds{{impl.head.bytes.get(), impl.head.end - impl.head.begin},

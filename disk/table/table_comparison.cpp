@@ -1,0 +1,236 @@
+#include "disk/table/table_comparison.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cstring>
+#include <utility>
+
+#include "disk/core/units.hpp"
+#include "disk/gpt_sector.hpp"
+#include "disk/read_target.hpp"
+#include "disk/table/filesystem_label.hpp"
+#include "disk/table/finish_disk.hpp"
+
+namespace ingot::disk {
+namespace {
+
+constexpr std::uint64_t kEnd = 1 * MiB;  // as much as the writer withholds at either end
+constexpr std::uint64_t kMostEntryBytes = 1 * MiB;
+
+// The MBR: entries of 16 bytes. Source: UEFI 2.10, 5.2.
+constexpr std::size_t kMbrEntries = 446, kMbrEntryBytes = 16, kMbrEntryCount = 4, kMbrType = 4;
+constexpr std::size_t kMbrEndChs = 5, kMbrSize = 12;
+constexpr auto kProtective = std::byte{0xEE};
+
+// The GPT header. Source: UEFI 2.10, 5.3.2.
+constexpr std::size_t kHeaderCrc = 16, kAlternate = 32, kFirstUsable = 40, kEntryLba = 72,
+                      kEntryCount = 80, kEntrySize = 84, kEntriesCrc = 88;
+constexpr std::size_t kTypeGuidBytes = 16;
+
+// GPT and MBR are little-endian, as is every machine this runs on.
+template <class T>
+T number_at(std::span<const std::byte> bytes, std::size_t at) {
+  T value;
+  std::memcpy(&value, bytes.data() + at, sizeof value);
+  return value;
+}
+
+bool all_zero(std::span<const std::byte> bytes) {
+  return std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; });
+}
+
+bool same_letters(std::string_view a, std::string_view b) {
+  return std::ranges::equal(
+      a, b, [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
+}
+
+bool holds(const Partition& partition, std::uint64_t offset) {
+  return offset >= partition.offset && offset - partition.offset < partition.size;
+}
+
+std::string title(const Partition& partition) {
+  std::string text = fmt::format("partition {}", partition.number);
+  // A name is somebody's text: nothing that a terminal would obey.
+  std::string name = partition.name;
+  std::ranges::replace_if(
+      name, [](unsigned char c) { return c < 0x20 || c == 0x7F; }, '?');
+  return name.empty() ? text : fmt::format("{} '{}'", text, name);
+}
+
+}  // namespace
+
+Result<TableComparison> TableComparison::open(const Claim& target, DifferenceMap& differences) {
+  TableComparison made(target, differences);
+  INGOT_TRY(made.read());
+  return made;
+}
+
+Result<void> TableComparison::read() {
+  head_.resize(std::min(kEnd, target_.size));
+  tail_offset_ = std::max<std::uint64_t>(
+      head_.size(), target_.size > kEnd ? align_down(target_.size - kEnd, kBufferAlignment) : 0);
+  tail_.resize(target_.size - tail_offset_);
+  INGOT_TRY(read_target(target_, 0, head_));
+  INGOT_TRY(read_target(target_, tail_offset_, tail_));
+  sector_ = target_.logical_sector;
+  if (!target_.block_device && !has_gpt(head_, 512) && has_gpt(head_, 4096)) sector_ = 4096;
+  INGOT_TRY_ASSIGN(auto table, table_of(head_, tail_));
+  if (!table) return {};
+  kind_ = table->kind();
+  partitions_ = table->partitions();
+  for (const Partition& partition : partitions_) {
+    if (partition.container) continue;
+    bool drive = same_letters(partition.name, kConfigDriveLabel);
+    if (!drive) {
+      INGOT_TRY_ASSIGN(const std::string label, filesystem_label(target_, partition));
+      drive = same_letters(label, kConfigDriveLabel);
+    }
+    if (!drive) continue;
+    drives_.push_back(partition);
+    differences_.ignore(partition.offset, partition.offset + partition.size);
+  }
+  return {};
+}
+
+// The table of a disk of the target's size with these ends; what of it lies elsewhere is read from
+// the target.
+Result<std::optional<PartitionTable>> TableComparison::table_of(
+    std::span<const std::byte> head, std::span<const std::byte> tail) const {
+  if (target_.size < std::uint64_t{3} * sector_) return std::optional<PartitionTable>();
+  INGOT_TRY_ASSIGN(ShadowDisk disk, ShadowDisk::make(target_.size));
+  INGOT_TRY(disk.put(0, head));
+  INGOT_TRY(disk.put(tail_offset_, tail));
+  const auto read = [this](std::uint64_t offset, std::span<std::byte> bytes) {
+    return read_target(target_, offset, bytes);
+  };
+  INGOT_TRY_ASSIGN(const auto elsewhere,
+                   table_sectors(disk, sector_, head_.size(), tail_offset_, read));
+  for (const auto& piece : elsewhere) INGOT_TRY(disk.put(piece.offset, piece.bytes));
+  INGOT_TRY_ASSIGN(PartitionTable table, PartitionTable::open(disk, sector_));
+  if (table.kind() == TableKind::none) return std::optional<PartitionTable>();
+  return std::optional<PartitionTable>(std::move(table));
+}
+
+Result<std::vector<std::string>> TableComparison::compare(std::span<const std::byte> image) {
+  std::vector<std::byte> expected(image.begin(), image.end());
+  const auto disk = std::span<const std::byte>(head_).first(expected.size());
+  if (std::memcmp(disk.data(), expected.data(), expected.size()) != 0 &&
+      expected.size() >= std::size_t{3} * sector_) {
+    if (has_gpt(expected, sector_) && has_gpt(disk, sector_)) {
+      INGOT_TRY(compare_gpt(expected));
+    } else if (kind_ == TableKind::dos && !has_gpt(expected, sector_)) {
+      accept_entries(expected, kMbrEntries, kMbrEntryCount, kMbrEntryBytes, kMbrEntryBytes);
+    }
+  }
+  differences_.compare(0, disk, expected);
+  if (added_) {
+    differences_.forgive(added_->offset, added_->offset + added_->size);
+    notes_.push_back(
+        fmt::format("{} is not the image's: its content was not compared", title(*added_)));
+  }
+  for (const Partition& drive : drives_)
+    if ((!added_ || added_->number != drive.number) &&
+        differences_.forgive(drive.offset, drive.offset + drive.size))
+      notes_.push_back(
+          fmt::format("{} holds a config drive: its content is not the image's", title(drive)));
+  return notes_;
+}
+
+// An entry that is empty in the image and not on the disk is the partition that may be there more.
+// `type_bytes`: how much of an entry is zeros when it is empty.
+void TableComparison::accept_entries(std::vector<std::byte>& expected, std::uint64_t entries,
+                                     std::uint64_t count, std::uint64_t size,
+                                     std::uint64_t type_bytes) {
+  for (std::uint64_t i = 0; i < count && !added_; ++i) {
+    const auto here = std::span(expected).subspan(entries + i * size, size);
+    const auto there = std::span<const std::byte>(head_).subspan(entries + i * size, size);
+    if (!all_zero(here.first(type_bytes)) || all_zero(there.first(type_bytes))) continue;
+    const auto known = std::ranges::find(partitions_, i + 1, &Partition::number);
+    if (known == partitions_.end()) continue;
+    added_ = *known;
+    std::ranges::copy(there, here.begin());
+  }
+}
+
+// A protective entry that is the only one may tell the disk's size instead of the image's.
+void TableComparison::accept_protective_size(std::vector<std::byte>& expected) const {
+  std::byte* const entry = expected.data() + kMbrEntries;
+  const std::byte* const there = head_.data() + kMbrEntries;
+  const auto others = std::span(expected).subspan(kMbrEntries + kMbrEntryBytes,
+                                                  (kMbrEntryCount - 1) * kMbrEntryBytes);
+  if (!all_zero(others) || entry[kMbrType] != kProtective || there[kMbrType] != kProtective) return;
+  std::memcpy(entry + kMbrEndChs, there + kMbrEndChs, 3);
+  std::memcpy(entry + kMbrSize, there + kMbrSize, 4);
+}
+
+Result<void> TableComparison::compare_gpt(std::vector<std::byte>& expected) {
+  const std::vector<std::byte> image = expected;
+  const auto header = std::span<const std::byte>(image).subspan(sector_, sector_);
+  const auto there = std::span<const std::byte>(head_).subspan(sector_, sector_);
+  const auto lba = number_at<std::uint64_t>(header, kEntryLba);
+  const std::uint64_t size = number_at<std::uint32_t>(header, kEntrySize);
+  const std::uint64_t count = number_at<std::uint32_t>(header, kEntryCount);
+  const std::uint64_t bytes = size * count;  // of 32 bits each
+  if (size < kTypeGuidBytes || bytes == 0 || bytes > kMostEntryBytes) return {};
+  accept_protective_size(expected);
+  const std::pair<std::size_t, std::size_t> may_change[] = {
+      {kHeaderCrc, 4}, {kAlternate, 8}, {kFirstUsable, 16}, {kEntriesCrc, 4}};
+  for (const auto& [at, length] : may_change)
+    std::memcpy(expected.data() + sector_ + at, there.data() + at, length);
+  if (lba <= expected.size() / sector_ && lba * sector_ + bytes <= expected.size())
+    accept_entries(expected, lba * sector_, count, size, kTypeGuidBytes);
+
+  // What was taken over has to make sense: both copies are sound and say the same.
+  const bool equal = std::memcmp(head_.data(), expected.data(), expected.size()) == 0;
+  INGOT_TRY_ASSIGN(const auto primary, table_of(head_, {}));
+  if (equal && (!primary || primary->kind() != TableKind::gpt)) {
+    differences_.add(sector_, kDifferenceSector, sector_ + kHeaderCrc, 1);
+    notes_.emplace_back("the disk's primary GPT is damaged");
+  }
+  return compare_backup(image, align_up(bytes, sector_));
+}
+
+Result<void> TableComparison::compare_backup(std::span<const std::byte> image,
+                                             std::uint64_t array_bytes) {
+  const std::uint64_t last = (target_.size / sector_ - 1) * sector_;
+  // A copy of the image as it was has its backup where the image has it, compared as any byte is.
+  if (gpt_backup_offset(head_, sector_) != last) return {};
+  if (array_bytes > last) return {};
+  backup_ = last - array_bytes;
+  differences_.forgive(align_down(backup_, kDifferenceSector),
+                       align_up(target_.size, kDifferenceSector));
+  std::vector<std::byte> only_mbr(head_.begin(), head_.begin() + sector_);
+  INGOT_TRY_ASSIGN(const auto backup, table_of(only_mbr, tail_));
+  if (!backup || backup->kind() != TableKind::gpt || backup->partitions() != partitions_) {
+    differences_.add(last, kDifferenceSector, last, 1);
+    notes_.emplace_back(
+        "the backup GPT at the disk's end is missing, damaged, or not the same as "
+        "the primary one");
+  }
+  const auto old = gpt_backup_offset(image, sector_);
+  if (!old || *old == last || *old >= target_.size || *old < array_bytes) return {};
+  return accept_zeroed_backup({*old - array_bytes, std::min(*old + sector_, target_.size)});
+}
+
+Result<void> TableComparison::accept_zeroed_backup(ByteRange old) {
+  std::vector<std::byte> now(old.end - old.begin);
+  INGOT_TRY(read_target(target_, old.begin, now));
+  for (std::uint64_t at = 0; at + kDifferenceSector <= now.size(); at += kDifferenceSector)
+    if (all_zero(std::span(now).subspan(at, kDifferenceSector)))
+      differences_.forgive(old.begin + at, old.begin + at + kDifferenceSector);
+  return {};
+}
+
+std::string TableComparison::place_of(std::uint64_t offset) const {
+  for (const Partition& partition : partitions_)
+    if (!partition.container && holds(partition, offset)) return title(partition);
+  if (partitions_.empty()) return {};
+  if (offset >= backup_) return "the backup partition table";
+  std::uint64_t table = sector_;
+  if (has_gpt(head_, sector_)) table = std::uint64_t{34} * sector_;
+  return offset < table ? "the partition table" : "no partition";
+}
+
+}  // namespace ingot::disk

@@ -1,0 +1,67 @@
+/// TableComparison: what may differ between an image and the disk it was written onto.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "disk/claim.hpp"
+#include "disk/difference_map.hpp"
+#include "disk/table/partition_table.hpp"
+#include "disk/table/table_sectors.hpp"
+
+namespace ingot::disk {
+
+/// A disk that was finished (finish_disk.hpp) differs from its image on purpose. None of that
+/// counts; all else does:
+/// GPT      the places of the backup in both headers, what can be used, the checksums, the size in
+///          the protective MBR; the backup itself at the disk's end, which has to be sound and to
+///          say the same; zeros where the image's own backup was. The disk's GUID and every entry
+///          of the image are compared to the byte. One partition more is allowed.
+/// MBR      one primary partition more.
+/// Drive    the content of a partition that is the config drive's: its GPT name or its file
+///          system's label is config-2.
+/// An entry array outside the first MiB is compared as it is.
+class TableComparison {
+ public:
+  /// Reads the disk's table, and has `differences`, which outlives this as `target` does, ignore
+  /// config drives. To be called before anything is compared. Errors: write.io.
+  static Result<TableComparison> open(const Claim& target, DifferenceMap& differences);
+
+  /// Compares the image's first bytes, at most 1 MiB, and forgives what may differ elsewhere; after
+  /// everything else was compared. The notes say what was allowed. Errors: write.io.
+  Result<std::vector<std::string>> compare(std::span<const std::byte> image);
+
+  /// "partition 2 'root'", "the partition table", …: where a byte of the disk lies.
+  [[nodiscard]] std::string place_of(std::uint64_t offset) const;
+
+ private:
+  TableComparison(const Claim& target, DifferenceMap& differences)
+      : target_(target), differences_(differences) {}
+  Result<void> read();
+  [[nodiscard]] Result<std::optional<PartitionTable>> table_of(
+      std::span<const std::byte> head, std::span<const std::byte> tail) const;
+  void accept_entries(std::vector<std::byte>& expected, std::uint64_t entries, std::uint64_t count,
+                      std::uint64_t size, std::uint64_t type_bytes);
+  void accept_protective_size(std::vector<std::byte>& expected) const;
+  Result<void> compare_gpt(std::vector<std::byte>& expected);
+  Result<void> compare_backup(std::span<const std::byte> image, std::uint64_t array_bytes);
+  Result<void> accept_zeroed_backup(ByteRange old);
+
+  const Claim& target_;
+  DifferenceMap& differences_;
+  std::uint32_t sector_ = 512;
+  std::vector<std::byte> head_, tail_;  // the disk's
+  std::uint64_t tail_offset_ = 0;
+  std::uint64_t backup_ = UINT64_MAX;  // where the disk's backup GPT begins
+  TableKind kind_ = TableKind::none;
+  std::vector<Partition> partitions_;  // the disk's
+  std::vector<Partition> drives_;      // those of them that are config drives
+  std::optional<Partition> added_;     // that the image has not
+  std::vector<std::string> notes_;
+};
+
+}  // namespace ingot::disk

@@ -1,0 +1,316 @@
+#!/usr/bin/python3
+"""`ingot verify` and `ingot write --verify-readback`: the real binary, real images, disks with a byte changed."""
+import gzip
+import os
+import shutil
+import signal
+import subprocess
+import time
+import unittest
+
+import rig
+
+MIB = rig.MIB
+
+
+class Verify(rig.Case):
+    def setUp(self):
+        super().setUp()
+        self.raw = self.disk_image(size=24 * MIB)
+        self.size = os.path.getsize(self.raw)
+
+    def verify(self, path, device, *args, url=None, **kwargs):
+        return self.ingot("verify", "--image-url", url or "file://" + path, "--image-checksum", rig.digest(path),
+                          "--device", device, "--progress", "json", *args, **kwargs)
+
+    def written(self, path, size, *args, sector=512):
+        device = self.loop(size, sector=sector, fill=3)
+        outcome = self.write("file://" + path, device, "--image-checksum", rig.digest(path), *args)
+        self.assertEqual(outcome.code, 0, outcome)
+        return device
+
+    def backing(self, device):
+        return rig.sh("losetup", "--noheadings", "--output", "BACK-FILE", device).strip()
+
+    def flip(self, device, at):
+        """Changes a byte of the disk; returns what puts it back."""
+        with open(self.backing(device), "r+b") as file:
+            file.seek(at)
+            old = file.read(1)
+            file.seek(at)
+            file.write(bytes([old[0] ^ 0x20]))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def assert_same(self, outcome):
+        self.assertEqual(outcome.code, 0, outcome)
+        self.assertIsNone(outcome.result["first_difference"])
+        self.assertEqual(outcome.result["disk_state"], "untouched")
+        self.assertTrue(outcome.result["verified"])
+
+    def assert_differs(self, outcome, at, *words):
+        self.assertEqual((outcome.code, outcome.error_class, outcome.error_code), (7, "write", "write.differs"), outcome)
+        self.assertEqual(outcome.result["first_difference"], at, outcome)
+        for word in (f"byte {at} ", f"sector {at // 512}", *words):
+            self.assertIn(word, outcome.result["error"]["message"])
+
+    def notes(self, outcome):
+        return " | ".join(event["text"] for event in outcome.events if event["event"] == "note")
+
+    def test_what_was_written_is_found_again(self):
+        images = [self.raw, self.qcow2(self.raw), self.qcow2(self.raw, "-c", name="c.qcow2"), self.path("disk.raw.gz")]
+        with open(self.raw, "rb") as raw, gzip.open(images[-1], "wb", compresslevel=1) as packed:
+            shutil.copyfileobj(raw, packed)
+        for path in images:
+            for size in (self.size, self.size + 9 * MIB + 512):
+                with self.subTest(image=os.path.basename(path), size=size):
+                    device = self.written(path, size)
+                    outcome = self.verify(path, device)
+                    self.assert_same(outcome)
+                    self.assertEqual(outcome.result["bytes_verified"], self.size)
+                    phases = [event["phase"] for event in outcome.events if event["event"] == "phase"]
+                    self.assertEqual(phases, ["connect", "verify", "done"])
+                    # And in any other wrapping.
+                    self.assert_same(self.verify(self.raw, device))
+
+    def test_one_byte(self):
+        device = self.written(self.raw, self.size + 5 * MIB)
+        with open(self.raw, "rb") as file:
+            content = file.read()
+        hole = content.index(bytes(8192), 6 * MIB) + 4097
+        end = len(content) - 2 * MIB - 600  # in the second partition
+        for at, place in ((0, "partition table"), (300, "partition table"), (600_000, "no partition"),
+                          (MIB, "partition 1"), (12 * MIB + 77, "partition 2"), (hole, "partition 2"), (end, "partition 2")):
+            with self.subTest(at=at):
+                self.flip(device, at)
+                self.assert_differs(self.verify(self.raw, device), at, place, "; 1 byte differs")
+                self.flip(device, at)
+        self.assert_same(self.verify(self.raw, device))
+        for at in (MIB + 5, 9 * MIB):
+            self.flip(device, at)
+        self.assert_differs(self.verify(self.raw, device), MIB + 5, "2 bytes differ")
+
+    def test_behind_the_image_is_not_compared(self):
+        device = self.written(self.raw, self.size + 9 * MIB)
+        self.flip(device, self.size + 4 * MIB)
+        self.assert_same(self.verify(self.raw, device))
+
+    def test_the_partition_table(self):
+        for size in (self.size, self.size + 9 * MIB):
+            device = self.written(self.raw, size)
+            entry = 1024 + 128  # the second partition's, the first byte of its type
+            for at, word in ((entry, ""), (entry + 16, ""), (entry + 32, ""), (entry + 48, ""), (entry + 56, ""),
+                             (512 + 56, ""), (512 + 16, ""), (510, ""), (440, "")):
+                with self.subTest(size=size, at=at):
+                    self.flip(device, at)
+                    self.assert_differs(self.verify(self.raw, device), at, "the partition table")
+                    self.flip(device, at)
+            for at in (size - 512 + 20, size - 33 * 512 + 128 + 56):
+                with self.subTest(size=size, backup=at):
+                    self.flip(device, at)
+                    outcome = self.verify(self.raw, device)
+                    self.assertEqual(outcome.code, 7, outcome)
+                    self.assertGreaterEqual(outcome.result["first_difference"], size - 33 * 512)
+                    self.flip(device, at)
+            self.assert_same(self.verify(self.raw, device))
+
+    def test_a_name_changed_by_a_tool(self):
+        device = self.written(self.raw, self.size + 9 * MIB)
+        rig.sh("sfdisk", "--quiet", "--part-label", self.backing(device), "2", "other")
+        outcome = self.verify(self.raw, device)
+        self.assert_differs(outcome, 1024 + 128 + 56, "the partition table")
+
+    def test_the_images_own_backup(self):
+        device = self.written(self.raw, self.size + 9 * MIB)
+        self.flip(device, self.size - 512)  # zeroed by write
+        self.assert_differs(self.verify(self.raw, device), self.size - 512)
+
+    def test_a_copy_made_otherwise(self):
+        device = self.loop(self.size + 9 * MIB)
+        rig.sh("dd", f"if={self.raw}", f"of={device}", "bs=1M", "oflag=direct", "status=none")
+        self.assert_same(self.verify(self.raw, device))
+        self.flip(device, self.size - 512 + 100)
+        self.assert_differs(self.verify(self.raw, device), self.size - 512 + 100)
+
+    def test_a_config_drive_is_allowed(self):
+        with open(self.path("user-data"), "w") as file:
+            file.write("#cloud-config\n")
+        for label in ("gpt", "dos"):
+            raw = self.raw
+            if label == "dos":
+                raw = self.path("mbr.raw")
+                shutil.copyfile(self.raw, raw)
+                subprocess.run(["sfdisk", "--quiet", "--wipe", "always", raw], text=True, check=True, capture_output=True,
+                               input="label: dos\nstart=2048, size=8192, type=83\n")
+            device = self.written(raw, self.size + 80 * MIB, "--user-data", self.path("user-data"))
+            with self.subTest(label=label):
+                outcome = self.verify(raw, device)
+                self.assert_same(outcome)
+                self.assertIn("is not the image's: its content was not compared", self.notes(outcome))
+                self.flip(device, 2 * MIB + 5)
+                self.assert_differs(self.verify(raw, device), 2 * MIB + 5, "partition 1")
+
+    def test_a_config_drive_in_a_partition_of_the_image(self):
+        raw = self.path("with-drive.raw")
+        with open(raw, "wb") as file:
+            file.truncate(48 * MIB)
+        subprocess.run(["sfdisk", "--quiet", raw], text=True, check=True, capture_output=True,
+                       input="label: gpt\nstart=2048, size=20480\nstart=22528, size=32768, name=config-2\n")
+        with open(self.path("user-data"), "w") as file:
+            file.write("#cloud-config\n")
+        device = self.written(raw, 64 * MIB, "--user-data", self.path("user-data"))
+        outcome = self.verify(raw, device)
+        self.assert_same(outcome)
+        self.assertIn("partition 2 'config-2' holds a config drive", self.notes(outcome))
+        self.flip(device, 3 * MIB)
+        self.assert_differs(self.verify(raw, device), 3 * MIB, "partition 1")
+
+    def test_only_one_partition_more(self):
+        device = self.written(self.raw, self.size + 20 * MIB)
+        for _ in range(2):
+            subprocess.run(["sfdisk", "--quiet", "--append", "--no-reread", self.backing(device)], input="size=4M\n", text=True,
+                           check=True, capture_output=True)
+        outcome = self.verify(self.raw, device)
+        self.assert_differs(outcome, 1024 + 3 * 128, "the partition table")
+
+    def test_sectors_of_4096(self):
+        raw = self.path("4k.raw")
+        with open(raw, "wb") as file:
+            file.write(os.urandom(16 * MIB))
+        made = rig.sh("losetup", "--find", "--show", "--sector-size", "4096", raw).strip()
+        subprocess.run(["sfdisk", "--quiet", made], text=True, check=True, capture_output=True,
+                       input="label: gpt\nstart=256, size=2048\n")
+        rig.sh("losetup", "--detach", made)
+        device = self.written(raw, 24 * MIB, sector=4096)
+        self.assert_same(self.verify(raw, device))
+        self.flip(device, 4096 * 2 + 56)
+        self.assertEqual(self.verify(raw, device).result["first_difference"], 4096 * 2 + 56)
+
+    def test_another_disk(self):
+        other = self.loop(self.size, fill=9)
+        outcome = self.verify(self.raw, other)
+        self.assert_differs(outcome, 0)
+
+    def test_a_disk_that_is_too_small(self):
+        device = self.loop(self.size - 512)
+        outcome = self.verify(self.raw, device)
+        self.assertEqual((outcome.code, outcome.error_code), (6, "device.too-small"), outcome)
+        self.assertIsNone(outcome.result["first_difference"])
+
+    def test_a_wrong_image_is_said_before_any_difference(self):
+        device = self.written(self.raw, self.size)
+        self.flip(device, 5 * MIB)
+        outcome = self.ingot("verify", "--image-url", "file://" + self.raw, "--image-checksum", "0" * 64, "--device", device,
+                             "--progress", "json")
+        self.assertEqual((outcome.code, outcome.error_class), (4, "checksum"), outcome)
+        self.assertIsNone(outcome.result["first_difference"])
+
+    def test_a_disk_in_use_is_compared_with_a_note(self):
+        raw = self.path("fs.raw")
+        with open(raw, "wb") as file:
+            file.truncate(8 * MIB)
+        rig.sh("mkfs.ext4", "-q", raw)
+        device = self.written(raw, 8 * MIB)
+        os.mkdir(self.path("mnt"))
+        rig.sh("mount", "-o", "ro,noload", device, self.path("mnt"))
+        self.addCleanup(subprocess.run, ["umount", self.path("mnt")], capture_output=True)
+        outcome = self.verify(raw, device)
+        self.assertIn("may change while it is compared", self.notes(outcome))
+        self.assert_same(outcome)
+
+    def test_a_file_and_wrong_words(self):
+        copy = self.path("copy.raw")
+        shutil.copyfile(self.raw, copy)
+        before = os.stat(copy).st_mtime_ns
+        self.assert_same(self.verify(self.raw, copy))
+        self.assertEqual(os.stat(copy).st_mtime_ns, before)
+        for args in (["--device", copy], ["--image-url", "file://" + self.raw, "--insecure-no-checksum"],
+                     ["--image-url", "file://" + self.raw, "--insecure-no-checksum", "--device", copy, "--yes"]):
+            self.assertEqual(self.ingot("verify", *args).code, 2)
+        outcome = self.verify(self.raw, self.path("nothing"))
+        self.assertEqual((outcome.code, outcome.error_code), (6, "device.missing"), outcome)
+
+    def test_what_has_to_be_parked_needs_a_directory(self):
+        vmdk = self.path("disk.vmdk")
+        rig.sh("qemu-img", "convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=monolithicSparse", self.raw, vmdk)
+        device = self.written(vmdk, self.size * 3)
+        outcome = self.verify(vmdk, device)
+        self.assertEqual((outcome.code, outcome.error_code), (5, "image.not-streamable"), outcome)
+        self.assertIn("--scratch-dir", outcome.result["error"]["advice"])
+        self.assert_same(self.verify(vmdk, device, "--scratch-dir", self.dir))
+
+    def test_a_signal_ends_it(self):
+        server = self.fault_server()
+        device = self.written(self.raw, self.size)
+        process = self.start("verify", "--image-url", f"{server}/{os.path.basename(self.raw)}?rate=2000000",
+                             "--image-checksum", rig.digest(self.raw), "--device", device, "--progress", "json")
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+        outcome = rig.Outcome(process.returncode, out, err)
+        self.assertEqual((outcome.code, outcome.result["status"]), (130, "cancelled"), outcome)
+
+    def test_a_person_is_told_in_words(self):
+        device = self.written(self.raw, self.size)
+        args = ["verify", "--image-url", "file://" + self.raw, "--image-checksum", rig.digest(self.raw), "--device", device]
+        outcome = self.ingot(*args)
+        self.assertEqual(outcome.code, 0, outcome)
+        self.assertIn(f"{device} holds the image", outcome.err)
+        self.flip(device, 7 * MIB)
+        outcome = self.ingot(*args)
+        self.assertEqual(outcome.code, 7, outcome)
+        self.assertIn(f"error [write.differs]: {device} does not hold the image", outcome.err)
+
+
+class Readback(rig.Case):
+    def test_a_write_is_read_back(self):
+        raw = self.disk_image(size=24 * MIB)
+        image = self.qcow2(raw, "-c")
+        with open(self.path("user-data"), "w") as file:
+            file.write("#cloud-config\n")
+        for extra in ([], ["--user-data", self.path("user-data")]):
+            device = self.loop(100 * MIB, fill=2)
+            outcome = self.write("file://" + image, device, "--image-checksum", rig.digest(image), "--verify-readback", *extra)
+            self.assertEqual(outcome.code, 0, outcome)
+            phases = [event["phase"] for event in outcome.events if event["event"] == "phase"]
+            self.assertLess(phases.index("verify"), phases.index("commit"))
+            # All of the image but its first MiB, then head and tail, and what came after the image.
+            self.assertGreaterEqual(outcome.result["bytes_verified"], 24 * MIB + MIB)
+            rig.sh("sgdisk", "--verify", device)
+        rehearsal = self.write("file://" + image, device, "--image-checksum", rig.digest(image), "--verify-readback", "--dry-run")
+        self.assertEqual((rehearsal.code, rehearsal.result["bytes_verified"]), (0, 0), rehearsal)
+
+    def test_a_disk_that_loses_a_write_does_not_boot(self):
+        """While the image arrives slowly, a byte that was written already is changed behind the disk."""
+        raw = self.path("noise.raw")
+        shutil.copyfile(self.disk_image(size=24 * MIB), raw)
+        with open(raw, "r+b") as file:
+            file.seek(2 * MIB)
+            file.write(os.urandom(16 * MIB))
+        server = self.fault_server()
+        device = self.loop(24 * MIB)
+        backing = rig.sh("losetup", "--noheadings", "--output", "BACK-FILE", device).strip()
+        process = self.start("write", "--image-url", f"{server}/noise.raw?rate=6000000", "--image-checksum", rig.digest(raw),
+                             "--device", device, "--yes", "--progress", "json", "--verify-readback")
+        until = time.monotonic() + 20
+        changed = False
+        while not changed and time.monotonic() < until and process.poll() is None:
+            with open(backing, "r+b") as file:
+                file.seek(4 * MIB)
+                block = file.read(4096)
+                if any(block):
+                    file.seek(4 * MIB)
+                    file.write(bytes([block[0] ^ 1]))
+                    changed = True
+            time.sleep(0.02)
+        out, err = process.communicate(timeout=60)
+        outcome = rig.Outcome(process.returncode, out, err)
+        self.assertTrue(changed)
+        self.assertEqual((outcome.code, outcome.error_code), (7, "write.readback"), outcome)
+        self.assertIn(f"bytes {4 * MIB} to {5 * MIB - 1}", outcome.result["error"]["message"])
+        self.assertEqual(outcome.result["disk_state"], "unbootable")
+        self.assert_not_bootable(device)
+
+
+if __name__ == "__main__":
+    unittest.main()
