@@ -115,6 +115,11 @@ Result<std::optional<PartitionTable>> TableComparison::table_of(
 
 Result<std::vector<std::string>> TableComparison::compare(std::span<const std::byte> image) {
   std::vector<std::byte> expected(image.begin(), image.end());
+  if (partitions_.empty()) {
+    // A disk without a table has to have the image's.
+    INGOT_TRY_ASSIGN(const auto table, table_of(image, {}));
+    if (table) partitions_ = table->partitions();
+  }
   const auto disk = std::span<const std::byte>(head_).first(expected.size());
   if (std::memcmp(disk.data(), expected.data(), expected.size()) != 0 &&
       expected.size() >= std::size_t{3} * sector_) {
@@ -201,8 +206,8 @@ Result<void> TableComparison::compare_backup(std::span<const std::byte> image,
   backup_ = last - array_bytes;
   differences_.forgive(align_down(backup_, kDifferenceSector),
                        align_up(target_.size, kDifferenceSector));
-  std::vector<std::byte> only_mbr(head_.begin(), head_.begin() + sector_);
-  INGOT_TRY_ASSIGN(const auto backup, table_of(only_mbr, tail_));
+  // The image's protective MBR: the disk's own was compared already, and may be what is wrong.
+  INGOT_TRY_ASSIGN(const auto backup, table_of(image.first(sector_), tail_));
   if (!backup || backup->kind() != TableKind::gpt || backup->partitions() != partitions_) {
     differences_.add(last, kDifferenceSector, last, 1);
     notes_.emplace_back(

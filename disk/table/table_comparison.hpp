@@ -58,7 +58,7 @@ class TableComparison {
   std::uint64_t tail_offset_ = 0;
   std::uint64_t backup_ = UINT64_MAX;  // where the disk's backup GPT begins
   TableKind kind_ = TableKind::none;
-  std::vector<Partition> partitions_;  // the disk's
+  std::vector<Partition> partitions_;  // the disk's; if it has none, the image's
   std::vector<Partition> drives_;      // those of them that are config drives
   std::optional<Partition> added_;     // that the image has not
   std::vector<std::string> notes_;
