@@ -81,6 +81,8 @@ class WriteJob {
       drive.emplace(request_.config_drive->image);
     }
     INGOT_TRY_ASSIGN(outcome_.finished, disk::finish_disk(target, writer, drive, request_.dry_run));
+    if (!outcome_.finished->problem.empty())
+      listener_.on_note("the partition table is left as it is: " + outcome_.finished->problem);
     INGOT_TRY(writer.verify());  // what that wrote
     // The last moment at which a signal leaves a disk that does not boot.
     INGOT_TRY(not_stopped());

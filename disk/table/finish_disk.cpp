@@ -59,13 +59,15 @@ class Finish {
     const auto old_backup = stale_backup();
     if (table.kind() != TableKind::gpt && has_protective_entry()) {
       // Entries that are elsewhere on the disk are not there in a rehearsal, which is no damage.
-      if (dry_run_ || (!old_backup && !drive_)) return {};
-      return fail(Errc::image_corrupt,
-                  "the image's GPT is damaged: its header or entries do not match their checksums",
-                  "check the image with sgdisk --verify, and rebuild it");
+      if (dry_run_) return {};
+      return left_alone(fail(Errc::image_corrupt,
+                             "the image's GPT is damaged: its header or entries do not match their "
+                             "checksums or the disk's size",
+                             "check the image with sgdisk --verify, and rebuild it"));
     }
     if (table.kind() == TableKind::gpt && old_backup) {
-      INGOT_TRY(table.write());
+      if (auto written = table.write(); !written)
+        return left_alone(tl::unexpected(written.error()));
       INGOT_TRY_ASSIGN(table, PartitionTable::open(disk, sector_));
       if (table.kind() != TableKind::gpt)
         return fail(Errc::internal_bug, "the GPT is not readable after its backup was moved");
@@ -79,6 +81,14 @@ class Finish {
     done_.table = table.kind();
     done_.identifier = table.identifier();
     done_.partitions = table.partitions().size();
+    return {};
+  }
+
+  // What the image's maker got wrong is on the disk as it is in the image; only a config drive
+  // cannot do with that.
+  Result<void> left_alone(const tl::unexpected<Error>& problem) {
+    if (drive_) return problem;
+    done_.problem = problem.value().message();
     return {};
   }
 

@@ -29,6 +29,7 @@ struct FinishedDisk {
   std::string identifier;      ///< GPT: the disk's GUID; MBR: 0x and its signature; or ""
   std::size_t partitions = 0;  ///< in the table, the config drive's included
   bool backup_moved = false;   ///< the backup GPT is at the disk's end now, and was not
+  std::string problem;         ///< why the table was left as the image has it; or ""
   std::optional<Partition> config_drive;
   bool config_drive_added = false;  ///< its partition is new
 };
@@ -44,8 +45,10 @@ struct FinishedDisk {
 ///          one at the disk's end, 64 MiB where there is room, else as much as the drive needs.
 ///          The rest of the partition is zeroed.
 /// Dry run  everything but writing; a config-2 partition that is not on the disk cannot be seen.
-/// Errors   device.no-room; image.corrupt (a GPT that cannot be rewritten; more than one config-2
-///          partition); what the writer meets. The disk is then still unbootable.
+/// Damage   a GPT that cannot be rewritten stays as it is, with `problem` said; only a config drive
+///          makes that an error.
+/// Errors   device.no-room; image.corrupt (a damaged GPT; more than one config-2 partition); what
+/// the writer meets. The disk is then still unbootable.
 Result<FinishedDisk> finish_disk(const Claim& target, DeviceWriter& writer,
                                  const std::optional<ConfigDriveRequest>& config_drive,
                                  bool dry_run);

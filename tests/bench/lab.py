@@ -77,10 +77,42 @@ class Target:
         sh("blockdev", "--flushbufs", self.device)
 
     def same_as(self, image, form):
-        """Whether the content is that of the image, bit for bit. Read from the file, whose holes cost no time."""
+        """Whether the content is that of the image, bit for bit, but for a GPT that was made for a smaller disk: that
+        one has to fit this disk. Read from the file, whose holes cost no time."""
         sh("blockdev", "--flushbufs", self.device)
         compare = ["qemu-img", "compare", "-f", form, "-F", "raw", image, self.path]
-        return subprocess.run(compare, stdout=subprocess.DEVNULL, check=False).returncode == 0
+
+        def same():
+            return subprocess.run(compare, stdout=subprocess.DEVNULL, check=False).returncode == 0
+
+        return same() or (self._put_table_back(image, form) and same())
+
+    def _put_table_back(self, image, form):
+        """Makes a GPT that was moved the image's own again; False if there is none, or a wrong one."""
+        sector, entries = 512, 33 * 512
+        with tempfile.TemporaryDirectory(dir=os.path.dirname(self.path)) as work:
+            def original(offset, size):
+                part = os.path.join(work, "part")
+                sh("qemu-img", "dd", "-f", form, "-O", "raw", f"bs={sector}", f"skip={offset // sector}",
+                   f"count={(offset + size) // sector}", f"if={image}", f"of={part}")
+                with open(part, "rb") as file:
+                    return file.read(size)
+
+            head = original(0, MIB)
+            backup = int.from_bytes(head[sector + 32:sector + 40], "little") * sector
+            if head[sector:sector + 8] != b"EFI PART" or backup + sector == self.size:
+                return False
+            verdict = subprocess.run(["sgdisk", "-v", self.path], capture_output=True, text=True, check=False).stdout
+            if "No problems found" not in verdict:
+                return False
+            with open(self.path, "r+b") as disk:
+                disk.write(head)
+                disk.seek(backup + sector - entries)
+                disk.write(original(backup + sector - entries, entries))
+                disk.seek(self.size - entries)
+                disk.write(bytes(entries))
+        return True
+
 
 
 def settle(*served):
