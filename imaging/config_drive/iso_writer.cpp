@@ -4,8 +4,8 @@
 #include <stdint.h>  // libisofs.h needs it before itself
 #include <string.h>
 
+#include <algorithm>
 #include <cstdlib>
-#include <cstring>
 #include <ctime>
 #include <memory>
 #include <vector>
@@ -64,7 +64,7 @@ class Writer {
     // libisofs wants memory of malloc's and takes it over; it takes no empty buffer.
     auto* const buffer = static_cast<unsigned char*>(std::malloc(file.content.size() + 1));
     if (buffer == nullptr) return fail(Errc::internal_bug, "no memory for an ISO 9660 image");
-    std::memcpy(buffer, file.content.data(), file.content.size());
+    std::ranges::copy(file.content, reinterpret_cast<std::byte*>(buffer));
     IsoStream* stream = nullptr;
     if (const int status = iso_memory_stream_new(buffer, file.content.size(), &stream);
         status < 0) {
