@@ -75,14 +75,16 @@ class ImageGrammar {
 /// Group "Target": the disk that is overwritten.
 class TargetGrammar {
  public:
-  enum class Size { settable, as_it_is };  ///< whether --size may make the target
-  TargetGrammar(CLI::App& app, Size size);
+  enum class Size { settable, as_it_is };        ///< whether --size may make the target
+  enum class Naming { by_device, or_by_hints };  ///< whether --root-device-hints may choose it
+  TargetGrammar(CLI::App& app, Size size, Naming naming = Naming::by_device);
   Result<TargetOptions> understand();
 
  private:
   CLI::App& app_;
   TargetOptions options_;
-  std::string size_;
+  const Naming naming_;
+  std::string size_, hints_;
 };
 
 /// Group "Config drive".

@@ -8,6 +8,7 @@
 
 #include "agent/cli_grammar.hpp"
 #include "agent/quantity.hpp"
+#include "agent/root_device_hints.hpp"
 
 namespace ingot::agent {
 namespace {
@@ -165,11 +166,26 @@ Result<ImageOptions> ImageGrammar::understand() {
   return options_;
 }
 
-TargetGrammar::TargetGrammar(CLI::App& app, Size size) : app_(app) {
+TargetGrammar::TargetGrammar(CLI::App& app, Size size, Naming naming) : app_(app), naming_(naming) {
   const char* const group = "Target";
-  app.add_option("--device", options_.device, "the disk, or a regular file (required)")
+  const bool hints = naming == Naming::or_by_hints;
+  app.add_option("--device", options_.device,
+                 hints ? "the disk, or a regular file (this, or hints)"
+                       : "the disk, or a regular file (required)")
       ->type_name("DEV")
       ->group(group);
+  if (hints) {
+    app.add_option("--root-device-hints", hints_,
+                   "the disk that these choose, as Ironic's agent would:\n"
+                   "'{\"serial\": \"S1\"}' (docs/root-device-hints.md)")
+        ->type_name("JSON")
+        ->group(group);
+    app.add_option("--only-device", options_.only,
+                   "hints choose among these disks alone (given again: more)")
+        ->type_name("DEV")
+        ->allow_extra_args(false)
+        ->group(group);
+  }
   if (size == Size::settable)
     app.add_option("--size", size_,
                    "create the target as a sparse file of this size\n"
@@ -185,7 +201,19 @@ TargetGrammar::TargetGrammar(CLI::App& app, Size size) : app_(app) {
 }
 
 Result<TargetOptions> TargetGrammar::understand() {
-  if (options_.device.empty()) return wrong("no target: give --device", app_.get_name());
+  if (options_.device.empty() && hints_.empty())
+    return wrong(naming_ == Naming::or_by_hints ? "no target: give --device or --root-device-hints"
+                                                : "no target: give --device",
+                 app_.get_name());
+  if (!options_.device.empty() && !hints_.empty())
+    return wrong("--device and --root-device-hints exclude each other", app_.get_name());
+  if (!hints_.empty()) {
+    INGOT_TRY_ASSIGN(options_.hints, parse_root_device_hints(hints_));
+  }
+  if (!options_.only.empty() && hints_.empty())
+    return wrong("--only-device without --root-device-hints", app_.get_name());
+  if (!size_.empty() && !hints_.empty())
+    return wrong("--size makes a regular file, and hints choose a disk", app_.get_name());
   if (!size_.empty()) {
     INGOT_TRY_ASSIGN(options_.size, parse_size(size_, "--size"));
     if (*options_.size == 0 || *options_.size > INT64_MAX)

@@ -12,7 +12,7 @@ class WriteGrammar final : public CommandGrammar {
   explicit WriteGrammar(CLI::App& app)
       : CommandGrammar(app),
         image_(app),
-        target_(app, TargetGrammar::Size::settable),
+        target_(app, TargetGrammar::Size::settable, TargetGrammar::Naming::or_by_hints),
         config_drive_(app),
         reporting_(app),
         resources_(app),

@@ -13,6 +13,7 @@
 #include "agent/json_lines.hpp"
 #include "agent/target_summary.hpp"
 #include "agent/text.hpp"
+#include "disk/identity.hpp"
 
 namespace ingot::agent {
 namespace {
@@ -65,19 +66,21 @@ Result<void> ask_for_confirmation(const std::string& device, int in, int out,
               "type the path exactly as given to --device, or use --yes");
 }
 
-Result<std::optional<dev_t>> confirm_target(const TargetOptions& target, int in, int out,
-                                            std::stop_token stop) {
+Result<std::optional<disk::DiskIdentity>> confirm_target(const TargetOptions& target, int in,
+                                                         int out, std::stop_token stop) {
   struct stat now {};
   // What is missing is the claim's to report.
   const bool block = ::stat(target.device.c_str(), &now) == 0 && S_ISBLK(now.st_mode);
-  if (!block) return std::nullopt;
+  if (!block) return target.chosen;
   if (target.size)
     return fail(Errc::usage_option,
                 fmt::format("--size is for regular files, and {} is a disk", target.device),
                 "leave it out, or name a file that does not exist yet");
+  // Before the question: its answer is about what is shown now.
+  const disk::DiskIdentity shown = target.chosen.value_or(disk::identity_of(now.st_rdev));
   if (!target.yes && !target.dry_run)
     INGOT_TRY(ask_for_confirmation(target.device, in, out, std::move(stop)));
-  return now.st_rdev;
+  return shown;
 }
 
 }  // namespace ingot::agent

@@ -1,14 +1,13 @@
 /// The question before a disk is overwritten.
 #pragma once
 
-#include <sys/types.h>
-
 #include <optional>
 #include <stop_token>
 #include <string>
 
 #include "agent/options.hpp"
 #include "disk/core/error.hpp"
+#include "disk/inventory/disk.hpp"
 
 namespace ingot::agent {
 
@@ -18,9 +17,9 @@ namespace ingot::agent {
 Result<void> ask_for_confirmation(const std::string& device, int in, int out, std::stop_token stop);
 
 /// The same for the target of a command: nothing is asked for a regular file, nor with --yes or
-/// --dry-run. Returns the block device that was shown, if it is one, so that what is claimed later
-/// can be compared with it. Errors: also usage.option (--size of a block device).
-Result<std::optional<dev_t>> confirm_target(const TargetOptions& target, int in, int out,
-                                            std::stop_token stop);
+/// --dry-run. Returns which block device was shown, if it is one, so that nothing else is claimed
+/// later under its name. Errors: also usage.option (--size of a block device).
+Result<std::optional<disk::DiskIdentity>> confirm_target(const TargetOptions& target, int in,
+                                                         int out, std::stop_token stop);
 
 }  // namespace ingot::agent

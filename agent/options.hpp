@@ -11,6 +11,7 @@
 
 #include "agent/config_drive_source.hpp"
 #include "agent/memory_budget.hpp"
+#include "disk/inventory/hints.hpp"
 #include "imaging/digest.hpp"
 #include "imaging/image_format.hpp"
 
@@ -46,8 +47,11 @@ struct ImageOptions {
 
 /// The disk that is overwritten, and how sure the user is of that.
 struct TargetOptions {
-  std::string device;
-  std::optional<std::uint64_t> size;  ///< bytes; of a regular file to be created
+  std::string device;                          ///< or "", and hints
+  std::optional<disk::RootDeviceHints> hints;  ///< which disk it is to be
+  std::vector<std::string> only;               ///< the disks that hints choose among; none: all
+  std::optional<disk::DiskIdentity> chosen;    ///< by hints
+  std::optional<std::uint64_t> size;           ///< bytes; of a regular file to be created
   bool yes = false;
   bool force = false;  ///< though it is in use
   bool dry_run = false;

@@ -52,7 +52,8 @@ std::vector<std::string> describe(const JobResult& result, const std::string& de
                                   bool dry_run) {
   if (result.error) {
     auto lines = describe(*result.error);
-    lines.push_back("  " + state_line(result.disk, device));
+    // Hints may have chosen none.
+    if (!device.empty()) lines.push_back("  " + state_line(result.disk, device));
     return lines;
   }
   const auto& progress = result.progress;

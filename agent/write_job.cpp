@@ -1,7 +1,6 @@
 #include "agent/write_job.hpp"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <exception>
@@ -31,7 +30,8 @@ class WriteJob {
     INGOT_TRY_ASSIGN(const disk::Claim target,
                      disk::claim(request_.device, {.read_only = request_.dry_run,
                                                    .create_size = request_.create_size,
-                                                   .force = request_.force}));
+                                                   .force = request_.force,
+                                                   .expected = request_.confirmed}));
     auto done = write_onto(target);
     // A disk image file that was made for nothing is no use to anybody.
     if (!done && target.created && outcome_.disk == DiskState::untouched)
@@ -40,7 +40,6 @@ class WriteJob {
   }
 
   Result<void> write_onto(const disk::Claim& target) {
-    INGOT_TRY(same_device(target));
     INGOT_TRY(find_expected_digest(request_.image, job_.token()));
     INGOT_TRY(fit_config_drive(target));
 
@@ -108,18 +107,6 @@ class WriteJob {
   void abandon(disk::DeviceWriter& writer) {
     if (!writer.touched()) return;
     outcome_.disk = writer.abandon() ? DiskState::unbootable : DiskState::unknown;
-  }
-
-  // The user saw and confirmed a device, not a name.
-  Result<void> same_device(const disk::Claim& target) const {
-    if (!request_.confirmed) return {};
-    struct stat now {};
-    if (::fstat(target.fd.get(), &now) == 0 && S_ISBLK(now.st_mode) &&
-        now.st_rdev == *request_.confirmed)
-      return {};
-    return fail(Errc::device_changed,
-                fmt::format("{} is not the device any more that was confirmed", request_.device),
-                "devices are being added or removed; look again (lsblk) and start over");
   }
 
   [[nodiscard]] Result<void> not_stopped() const {

@@ -1,8 +1,6 @@
 /// WriteJob: one image onto one disk, start to end, without a word to anybody but its listener.
 #pragma once
 
-#include <sys/types.h>
-
 #include <optional>
 #include <string>
 
@@ -10,6 +8,7 @@
 #include "agent/image_request.hpp"
 #include "disk/core/first_error.hpp"
 #include "disk/core/progress.hpp"
+#include "disk/inventory/disk.hpp"
 #include "disk/table/finish_disk.hpp"
 #include "imaging/config_drive/config_drive.hpp"
 #include "imaging/stream_image.hpp"
@@ -20,9 +19,9 @@ namespace ingot::agent {
 struct WriteJobRequest {
   ImageJob image;
   std::string device;
-  std::optional<std::uint64_t> create_size;  ///< bytes
-  std::optional<dev_t> confirmed;            ///< the block device that was shown to the user
-  bool force = false;                        ///< though it is in use
+  std::optional<std::uint64_t> create_size;     ///< bytes
+  std::optional<disk::DiskIdentity> confirmed;  ///< the disk that was shown to the user or chosen
+  bool force = false;                           ///< though it is in use
   bool dry_run = false;
   bool verify_readback = false;
   std::string scratch_dir;

@@ -8,6 +8,7 @@
 #include <sys/sysmacros.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 #include <vector>
 
@@ -60,6 +61,18 @@ bool contradicted(const std::string& expected, const std::vector<std::string>& t
 }
 
 }  // namespace
+
+DiskIdentity identity_of(dev_t number) {
+  constexpr std::uint64_t kUnit = 512;  // of sysfs, whatever the device's own sector is
+  const auto attribute = [folder = sysfs::folder_of(number)](const char* name) {
+    return std::strtoull(sysfs::first_line(folder / name).c_str(), nullptr, 10);
+  };
+  DiskIdentity identity;
+  identity.number = number;
+  identity.sequence = attribute("diskseq");
+  identity.size = attribute("size") * kUnit;
+  return identity;
+}
 
 Result<void> check_identity(int fd, const DiskIdentity& expected, const std::string& path) {
   struct stat now {};

@@ -29,6 +29,19 @@ void expect_refused(const std::vector<std::string>& words, Errc code, const std:
   EXPECT_FALSE(command.error().advice().empty());
 }
 
+TEST(Cli, HintsTakeTheDevicesPlace) {
+  const auto options = parse_write({"write", "--image-url", "https://a/x", "--image-checksum", kSum,
+                                    "--root-device-hints", R"({"size": ">= 100"})", "--only-device",
+                                    "/dev/sda", "--only-device", "/dev/sdb", "--force"});
+  ASSERT_TRUE(options) << options.error().message();
+  EXPECT_EQ(options->target.device, "");
+  ASSERT_TRUE(options->target.hints);
+  EXPECT_FALSE(options->target.hints->empty());
+  EXPECT_EQ(options->target.only, (std::vector<std::string>{"/dev/sda", "/dev/sdb"}));
+  EXPECT_TRUE(options->target.force);
+  EXPECT_FALSE(parse_write(write_words({}))->target.force);
+}
+
 TEST(Cli, EveryOptionArrives) {
   const auto options = parse_write({"write",
                                     "--image-url",
@@ -137,6 +150,18 @@ TEST(Cli, WhatIsMissingOrContradicts) {
                  Errc::usage_option, "--image-checksum and --osimage");
   expect_refused({"write", "--osimage", "m", "--image-checksum-type", "md5", "--device", "d"},
                  Errc::usage_option, "--image-checksum-type and --osimage");
+  const std::vector<std::string> hinted = {
+      "write", "--image-url", "https://a/x", "--image-checksum", kSum, "--root-device-hints"};
+  const auto with = [&hinted](std::vector<std::string> more) {
+    std::vector<std::string> words = hinted;
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  };
+  expect_refused(with({"{}", "--device", "d"}), Errc::usage_option, "exclude each other");
+  expect_refused(with({"{}", "--size", "1G"}), Errc::usage_option, "--size");
+  expect_refused(with({"sda"}), Errc::usage_hints, "JSON");
+  expect_refused(with({R"({"colour": "blue"})"}), Errc::usage_hints, "colour");
+  expect_refused(write_words({"--only-device", "/dev/sda"}), Errc::usage_option, "--only-device");
   expect_refused(write_words({"--user", "u"}), Errc::usage_option, "--password-file");
   expect_refused(write_words({"--report-token-file", "t"}), Errc::usage_option, "--report-url");
   expect_refused(write_words({"--report-url", "ftp://c"}), Errc::usage_option, "--report-url");

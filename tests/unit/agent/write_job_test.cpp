@@ -180,7 +180,8 @@ TEST_F(WriteJob, OnceCommittingItIsTooLateToCancel) {
 
 TEST_F(WriteJob, AnotherDeviceThanTheConfirmedOneIsRefused) {
   fill_target();
-  request_.confirmed = dev_t{0x123456};
+  request_.confirmed.emplace();
+  request_.confirmed->number = 0x123456;
   const auto outcome = run();
   ASSERT_TRUE(outcome.error);
   EXPECT_EQ(outcome.error->code(), Errc::device_changed);
