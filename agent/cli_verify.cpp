@@ -1,4 +1,6 @@
 // `ingot verify`.
+#include <CLI/CLI.hpp>
+
 #include "agent/cli_grammar.hpp"
 #include "agent/cli_help.hpp"
 
