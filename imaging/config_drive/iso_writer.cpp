@@ -18,7 +18,7 @@ namespace ingot::imaging {
 namespace {
 
 constexpr std::time_t k1980 = 315'532'800;
-constexpr int kRoot = 0, kReplace = 2;
+constexpr int kKeepLocale = 1, kRoot = 0, kReplace = 2;
 constexpr mode_t kFileMode = 0400, kDirectoryMode = 0500;
 constexpr std::size_t kPiece = 2048;  // what a burn_source is read by: one sector
 
@@ -49,7 +49,8 @@ class Writer {
   }
 
   Result<void> open(const std::string& label) {
-    static const int once = iso_init();
+    // Without the flag it would change the locale of the whole program, by the environment.
+    static const int once = iso_init_with_flag(kKeepLocale);
     if (once < 0) return failed("libisofs", once);
     IsoImage* image = nullptr;
     if (const int status = iso_image_new(label.c_str(), &image); status < 0)
