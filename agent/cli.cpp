@@ -20,6 +20,7 @@ constexpr std::unique_ptr<CommandGrammar> (*kCommands[])(CLI::App&) = {
     write_grammar,
     verify_grammar,
     image_info_grammar,
+    devices_grammar,
 };
 
 Result<Command> parse(const std::vector<std::string>& words) {

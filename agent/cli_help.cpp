@@ -10,6 +10,7 @@ const std::string_view kTopFooter = R"(
 Examples:
   ingot write --osimage ubuntu.yaml --device /dev/sda
   ingot image-info https://example.org/debian-12.qcow2
+  ingot devices
   ingot write --help
 
 Exit codes:
@@ -94,5 +95,24 @@ Examples:
 
 Exit codes:
   0 done   2 usage   3 the image could not be read   5 no image, or a malformed one)";
+
+const std::string_view kDevicesAbout =
+    "Lists this machine's disks: size, kind, model, serial number, what is on them and what uses\n"
+    "them. Disks are only read; without root the table and some users of a disk stay unknown.";
+
+const std::string_view kDevicesFooter = R"(
+Examples:
+  ingot devices
+  ingot devices -o json /dev/sda /dev/loop0
+  ingot devices --root-device-hints '{"size": ">= 400", "rotational": false}'
+  ingot devices --root-device-hints '{}'         the disk that is chosen without hints
+
+The disks are those that Ironic's agent sees, in its order. Loop, network block, LVM and LUKS
+devices are looked at only when they are named. docs/devices.md describes the JSON,
+docs/root-device-hints.md the hints.
+
+Exit codes:
+  0 done (no disks at all is no error)   2 usage
+  6 a named device is missing or no whole disk, or the hints choose no disk)";
 
 }  // namespace ingot::agent

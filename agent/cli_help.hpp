@@ -9,5 +9,6 @@ extern const std::string_view kAbout, kTopFooter;
 extern const std::string_view kWriteAbout, kWriteFooter;
 extern const std::string_view kVerifyAbout, kVerifyFooter;
 extern const std::string_view kInfoAbout, kInfoFooter;
+extern const std::string_view kDevicesAbout, kDevicesFooter;
 
 }  // namespace ingot::agent

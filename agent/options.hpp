@@ -97,11 +97,19 @@ struct ImageInfoOptions {
   NetworkOptions network;
 };
 
+/// `ingot devices`.
+struct DevicesOptions {
+  std::vector<std::string> devices;              ///< these alone; empty: every disk
+  std::optional<std::string> root_device_hints;  ///< JSON
+  bool json = false;
+};
+
 /// `--help` and `--version`: text for standard output.
 struct ShowText {
   std::string text;
 };
 
-using Command = std::variant<ShowText, WriteOptions, VerifyOptions, ImageInfoOptions>;
+using Command =
+    std::variant<ShowText, WriteOptions, VerifyOptions, ImageInfoOptions, DevicesOptions>;
 
 }  // namespace ingot::agent

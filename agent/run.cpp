@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "agent/cli.hpp"
+#include "agent/devices_command.hpp"
 #include "agent/event.hpp"
 #include "agent/exit_code.hpp"
 #include "agent/image_info.hpp"
@@ -59,6 +60,14 @@ int run_command(const ImageInfoOptions& options) {
   const auto info = inspect_image(options.image, *transfer, stop.get_token());
   if (!info) return complain(info.error());
   return print(options.json ? to_json(*info) + '\n' : to_text(*info));
+}
+
+int run_command(const DevicesOptions& options) {
+  const auto report = look_at_devices(options);
+  if (!report) return complain(report.error());
+  const int printed = print(options.json ? to_json(*report) + '\n' : to_text(*report));
+  const bool chosen = !report->choice || !report->choice->no_match;
+  return printed != kExitDone || chosen ? printed : complain(*report->choice->no_match);
 }
 
 }  // namespace

@@ -1,12 +1,15 @@
 // The disks of this machine and real loop devices, with lsblk and blkid as judges. Needs root.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 
+#include "disk/core/unique_fd.hpp"
 #include "disk/core/units.hpp"
 #include "disk/inventory/list_disks.hpp"
 #include "tests/support/loop_device.hpp"
@@ -200,6 +203,22 @@ TEST_F(Machine, SeveralSignaturesAreAmbiguous) {
   run("printf '\\001\\000\\000\\000\\377\\017\\000\\000' | dd of=" + loop.path() +
       " bs=1 seek=1024 conv=notrunc status=none");
   EXPECT_EQ(describe(loop.path()).table, "ambiguous");
+}
+
+TEST_F(Machine, LookingMakesNoWorkForUdev) {
+  // udev looks again at every device that was closed after being open for writing.
+  const LoopDevice loop(8 * MiB);
+  const UniqueFd watch(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+  ASSERT_GE(::inotify_add_watch(watch.get(), loop.path().c_str(), IN_CLOSE), 0);
+  describe(loop.path());
+  alignas(inotify_event) char buffer[1024];
+  inotify_event event{};
+  for (ssize_t n = 0; (n = ::read(watch.get(), buffer, sizeof buffer)) > 0;)
+    for (ssize_t at = 0; at < n; at += static_cast<ssize_t>(sizeof event + event.len)) {
+      std::memcpy(&event, buffer + at, sizeof event);
+      EXPECT_EQ(event.mask & IN_CLOSE_WRITE, 0U);
+    }
+  EXPECT_EQ(event.mask & IN_CLOSE_NOWRITE, static_cast<unsigned>(IN_CLOSE_NOWRITE));
 }
 
 TEST_F(Machine, WhatDoesNotAnswerIsListedAllTheSame) {

@@ -1,0 +1,41 @@
+// `ingot devices`.
+#include <CLI/CLI.hpp>
+
+#include "agent/cli_grammar.hpp"
+#include "agent/cli_help.hpp"
+
+namespace ingot::agent {
+namespace {
+
+class DevicesGrammar final : public CommandGrammar {
+ public:
+  explicit DevicesGrammar(CLI::App& app) : CommandGrammar(app) {
+    app.add_option("device", options_.devices, "these alone, also loop devices and the like")
+        ->type_name("DEVICE");
+    app.add_option("--root-device-hints", hints_, "say which disk these choose, and why no other")
+        ->type_name("JSON");
+    add_output(app, output_);
+  }
+
+  Result<Command> understand() override {
+    INGOT_TRY_ASSIGN(options_.json, is_json(output_));
+    if (given("--root-device-hints")) options_.root_device_hints = hints_;
+    return options_;
+  }
+
+ private:
+  DevicesOptions options_;
+  std::string hints_;
+  std::string output_ = "text";
+};
+
+}  // namespace
+
+std::unique_ptr<CommandGrammar> devices_grammar(CLI::App& ingot) {
+  CLI::App& app = *ingot.add_subcommand("devices", "list this machine's disks");
+  app.description(std::string(kDevicesAbout));
+  app.footer(std::string(kDevicesFooter));
+  return std::make_unique<DevicesGrammar>(app);
+}
+
+}  // namespace ingot::agent
