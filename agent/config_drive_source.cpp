@@ -113,7 +113,7 @@ Result<SecretBytes> made_of(const std::string& path, std::string_view option, Ma
   return *std::move(made);
 }
 
-Result<imaging::ConfigDrive> build(const ConfigDriveOptions& options) {
+Result<imaging::ConfigDrive> build(const ConfigDriveOptions& options, std::stop_token stop) {
   imaging::ConfigDriveFiles files;
   if (options.meta_data.empty()) {
     INGOT_TRY_ASSIGN(files.meta_data, make_meta_data(std::nullopt));
@@ -130,7 +130,7 @@ Result<imaging::ConfigDrive> build(const ConfigDriveOptions& options) {
     INGOT_TRY_ASSIGN(files.user_data,
                      read_file(options.user_data, "--user-data", imaging::kMaxConfigDrive));
   }
-  return imaging::build_config_drive(files);
+  return imaging::build_config_drive(std::move(files), std::move(stop));
 }
 
 }  // namespace
@@ -154,7 +154,7 @@ Result<std::optional<imaging::ConfigDrive>> load_config_drive(
                 "more than one of --user-data, --meta-data and --network-data "
                 "is to come from standard input",
                 "give the others as files");
-  INGOT_TRY_ASSIGN(imaging::ConfigDrive drive, build(options));
+  INGOT_TRY_ASSIGN(imaging::ConfigDrive drive, build(options, std::move(stop)));
   return drive;
 }
 

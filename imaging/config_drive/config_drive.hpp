@@ -59,11 +59,12 @@ struct ConfigDriveFiles {
   std::optional<SecretBytes> vendor_data;
 };
 
-/// An OpenStack config drive of them: ISO 9660 with Rock Ridge and Joliet, volume label config-2,
-/// everything in openstack/latest/, as Ironic lays it out: cloud-init looks there when it finds no
-/// directory with a date it knows. The same input makes the same bytes, whatever the time.
-/// Errors: usage.config-drive (more than kMaxConfigDrive in all).
-Result<ConfigDrive> build_config_drive(const ConfigDriveFiles& files);
+/// An OpenStack config drive of them: FAT with sectors of 512 bytes, labelled config-2, everything
+/// in openstack/latest/, as Ironic lays it out: cloud-init looks there when it finds no directory
+/// with a date it knows. The same input makes the same bytes, whatever the time.
+/// Errors: usage.config-drive (more than kMaxConfigDrive in all; mkfs.fat or mtools are not
+/// installed), cancelled.
+Result<ConfigDrive> build_config_drive(ConfigDriveFiles files, std::stop_token stop);
 
 /// The same files as a FAT file system labelled CONFIG-2 with logical sectors of `sector_size`
 /// bytes (512, 1024, 2048 or 4096): for disks from which `drive` cannot be mounted. Long names are

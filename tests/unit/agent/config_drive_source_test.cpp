@@ -45,7 +45,7 @@ class ConfigDriveSource : public testing::Test {
     const auto drive = load(options);
     EXPECT_TRUE(drive) << drive.error().message();
     if (!drive || !*drive) return {};
-    FileMap files = test::files_of_iso(dir_, **drive);
+    FileMap files = test::files_of_fat(dir_, **drive);
     return boost::json::parse(files["openstack/latest/" + name]).as_object();
   }
 
@@ -136,8 +136,8 @@ TEST_F(ConfigDriveSource, UserDataArrivesAsItIs) {
       11);
   const auto drive = load({.user_data = file("u", text)});
   ASSERT_TRUE(drive && *drive);
-  EXPECT_EQ(test::files_of_iso(dir_, **drive)["openstack/latest/user_data"], text);
-  EXPECT_FALSE(test::files_of_iso(dir_, **drive).contains("openstack/latest/network_data.json"));
+  EXPECT_EQ(test::files_of_fat(dir_, **drive)["openstack/latest/user_data"], text);
+  EXPECT_FALSE(test::files_of_fat(dir_, **drive).contains("openstack/latest/network_data.json"));
 }
 
 TEST_F(ConfigDriveSource, NetworkDataOfOpenStacksForm) {
