@@ -28,7 +28,7 @@ PROGRAMS = [  # looked for in the unpacked packages first, then on this machine
     # What starts others is not busybox's: that runs its own mount, losetup or blkid whatever /bin has.
     "dash", "timeout", "unshare", "udevadm", "kmod", "lsblk", "blkid", "wipefs", "sfdisk", "sgdisk", "partx", "blockdev", "losetup", "mount", "umount",
     "mkswap", "swapon", "swapoff", "mkfs.ext4", "e2fsck", "resize2fs", "mkfs.vfat", "fsck.vfat", "mkfs.xfs", "mkfs.btrfs",
-    "mdadm", "lvm", "dmsetup", "cryptsetup", "multipath", "multipathd", "kpartx", "growpart", "nvme", "hdparm",
+    "mdadm", "lvm", "dmsetup", "cryptsetup", "multipath", "kpartx", "growpart", "nvme", "hdparm",
 ]
 UDEV_HELPERS = ["ata_id", "scsi_id", "cdrom_id"]
 # 64-md-raid-assembly and 69-lvm are left out: a guest that starts arrays by itself tests less reliably what an array

@@ -1,5 +1,6 @@
 """One virtual machine: Debian's kernel, the disks asked for, a folder shared with the host, and a time limit."""
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -49,6 +50,10 @@ class Machine:
                          f"file.driver=file,file.filename={path},file.locking=off"]
         return path
 
+    def serials(self):
+        """The serial numbers of the disks it has."""
+        return re.findall(r"\bserial=([^, ]+)", " ".join(self.devices))
+
     def run(self, timeout):
         """Boots, runs /share/run, and returns when the machine is off; after `timeout` seconds it is switched off."""
         start = time.monotonic()
@@ -61,7 +66,7 @@ class Machine:
         console = os.path.join(self.dir, "console")
         argv = ["qemu-system-x86_64", *accelerator(), "-machine", "q35", "-m", "1536", "-smp", "2", "-nodefaults", "-no-user-config",
                 "-display", "none", "-no-reboot", "-monitor", "none", "-serial", f"file:{console}", "-kernel", kernel,
-                "-initrd", initramfs, "-append", "console=ttyS0 loglevel=4 panic=-1 mitigations=off",
+                "-initrd", initramfs, "-append", "console=ttyS0 loglevel=4 panic=-1 mitigations=off usb_storage.delay_use=0",
                 "-fsdev", f"local,id=share,path={self.share},security_model=none",
                 "-device", "virtio-9p-pci,fsdev=share,mount_tag=share", *self.devices]
         start = time.monotonic()

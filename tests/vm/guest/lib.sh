@@ -81,7 +81,6 @@ tidy() {
   set +e
   while grep -q ' /mnt ' /proc/mounts; do umount /mnt; done
   [ "$(wc -l </proc/swaps)" = 1 ] || swapoff /dev/sd*
-  [ -z "$(pidof multipathd)" ] || multipathd shutdown
   [ -z "$(ls -d /sys/block/dm-* 2>/dev/null)" ] || { lvm vgchange -an; dmsetup remove_all --retry; }
   [ -z "$(ls -d /sys/block/md* 2>/dev/null)" ] || mdadm --stop --scan
   [ -z "$(cat /sys/block/loop*/loop/backing_file 2>/dev/null)" ] || losetup --detach-all
