@@ -19,16 +19,18 @@ CACHE = os.environ.get("INGOT_IMAGE_CACHE", "/var/cache/ingot-demo")
 KERNEL = "linux-image-amd64"  # names the newest linux-image-VERSION-amd64
 PACKAGES = [  # downloaded and unpacked
     "busybox-static", "mdadm", "lvm2", "dmsetup", "cryptsetup-bin", "multipath-tools", "kpartx", "cloud-guest-utils",
-    "nvme-cli", "hdparm",
+    "nvme-cli", "hdparm", "jq",
     # and libraries of theirs that no test machine need have
     "libaio1", "libargon2-1", "libcryptsetup12", "libdevmapper1.02.1", "libdevmapper-event1.02.1", "libedit2", "libjson-c5",
-    "libnvme1", "libpopt0", "libreadline8", "liblvm2cmd2.03", "liburcu8", "libhugetlbfs0", "libkmod2", "libbsd0", "libmd0",
+    "libnvme1", "libpopt0", "libreadline8", "liblvm2cmd2.03", "liburcu8", "libhugetlbfs0", "libkmod2", "libbsd0", "libmd0", "libjq1",
+    "libonig5",
 ]
 PROGRAMS = [  # looked for in the unpacked packages first, then on this machine
     # What starts others is not busybox's: that runs its own mount, losetup or blkid whatever /bin has.
-    "dash", "timeout", "unshare", "udevadm", "kmod", "lsblk", "blkid", "wipefs", "sfdisk", "sgdisk", "partx", "blockdev", "losetup", "mount", "umount",
-    "mkswap", "swapon", "swapoff", "mkfs.ext4", "e2fsck", "resize2fs", "mkfs.vfat", "fsck.vfat", "mkfs.xfs", "mkfs.btrfs",
-    "mdadm", "lvm", "dmsetup", "cryptsetup", "multipath", "kpartx", "growpart", "nvme", "hdparm",
+    "dash", "timeout", "flock", "unshare", "udevadm", "kmod", "lsblk", "blkid", "wipefs", "sfdisk", "sgdisk", "partx", "blockdev", "losetup", "mount", "umount",
+    "mkswap", "swapon", "swapoff", "mkfs.ext4", "e2fsck", "resize2fs", "mkfs.vfat", "mkfs.fat", "fsck.vfat", "mkfs.xfs",
+    "mkfs.btrfs", "mcopy", "mmd", "mdir",
+    "mdadm", "lvm", "dmsetup", "cryptsetup", "multipath", "kpartx", "growpart", "nvme", "hdparm", "jq",
 ]
 UDEV_HELPERS = ["ata_id", "scsi_id", "cdrom_id"]
 # 64-md-raid-assembly and 69-lvm are left out: a guest that starts arrays by itself tests less reliably what an array
@@ -248,6 +250,11 @@ def build(target, ingot, work):
     for plugin in glob.glob(os.path.join(unpacked, "lib", "multipath", "*.so")):
         root.put(plugin, f"lib/multipath/{os.path.basename(plugin)}")
         root.binaries.append(plugin)
+    # What mtools converts file names with; libc's packages have it on every Debian machine.
+    for pattern in ("lib/x86_64-linux-gnu/gconv/gconv-modules*", "lib/x86_64-linux-gnu/gconv/IBM437.so", "lib/locale/C.utf8/*"):
+        for source in glob.glob(f"/usr/{pattern}"):
+            if os.path.isfile(source):
+                root.put(source, os.path.relpath(source, "/usr"))
     root.libraries()
     os.unlink(stripped)
     root.modules(MODULES)

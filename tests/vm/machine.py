@@ -12,11 +12,10 @@ def make():
     # NVMe: 512 and 4096 bytes a sector.
     drive("nvme-a", 5 * rig.GIB)
     add("nvme", "id=nvme-a", "serial=NVME-A")
-    add("nvme-ns", "drive=nvme-a", "bus=nvme-a", "eui64=0x525400a1b2c3d4e5")
+    add("nvme-ns", "drive=nvme-a", "bus=nvme-a")
     drive("nvme-b", 4 * rig.GIB)
     add("nvme", "id=nvme-b", "serial=NVME-B")
-    add("nvme-ns", "drive=nvme-b", "bus=nvme-b", "logical_block_size=4096", "physical_block_size=4096",
-        "uuid=a5d0f1c2-3b4c-4d5e-8f60-718293a4b5c6")
+    add("nvme-ns", "drive=nvme-b", "bus=nvme-b", "logical_block_size=4096", "physical_block_size=4096")
 
     # virtio, as in a cloud.
     drive("virtio-a", rig.GIB)

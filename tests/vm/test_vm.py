@@ -29,8 +29,9 @@ def names_of_checks():
     return names
 
 
-def make_image(folder):
-    """image.qcow2: a GPT disk of 32 MiB with an ESP and an ext4 root whose files' digests are in /sums."""
+def make_images(folder):
+    """Disk images of 32 MiB, each with an ext4 root whose files' digests are in /sums: image.raw and image.qcow2, a GPT with
+    an ESP; image-mbr.raw, an MBR with a FAT partition. And drive.iso, a config drive as Ironic's conductor makes it."""
     tree = os.path.join(folder, "tree")
     os.makedirs(tree)
     with open(os.path.join(tree, "noise"), "wb") as file:
@@ -39,14 +40,22 @@ def make_image(folder):
         file.write("hello\n")
     with open(os.path.join(tree, "sums"), "w", encoding="ascii") as sums:
         subprocess.run(["sha256sum", "noise", "hello"], cwd=tree, stdout=sums, check=True)
-    raw = os.path.join(folder, "image.raw")
-    with open(raw, "wb") as file:
-        file.truncate(32 * rig.MIB)
-    guest_root.run("sfdisk", "--quiet", raw, input="label: gpt\nstart=2048, size=16384, type=U\nstart=18432, size=40960, type=L\n")
-    guest_root.run("mkfs.vfat", "--offset", "2048", "-n", "ESP", raw, "8192")
-    guest_root.run("mkfs.ext4", "-q", "-F", "-L", "ingot-root", "-d", tree, "-E", "nodiscard,offset=9437184", raw, "20M")
-    guest_root.run("qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", raw, os.path.join(folder, "image.qcow2"))
-    os.unlink(raw)
+    gpt, mbr = os.path.join(folder, "image.raw"), os.path.join(folder, "image-mbr.raw")
+    for raw, label, types in ((gpt, "gpt", "UL"), (mbr, "dos\nlabel-id: 0x1d0c5eed", "cL")):
+        with open(raw, "wb") as file:
+            file.truncate(32 * rig.MIB)
+        guest_root.run("sfdisk", "--quiet", raw, input=f"label: {label}\nstart=2048, size=16384, type={types[0]}\n"
+                       f"start=18432, size=40960, type={types[1]}\n")
+        guest_root.run("mkfs.vfat", "--offset", "2048", "-n", "ESP", raw, "8192")
+        guest_root.run("mkfs.ext4", "-q", "-F", "-L", "ingot-root", "-d", tree, "-E", "nodiscard,offset=9437184", raw, "20M")
+    guest_root.run("qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", gpt, os.path.join(folder, "image.qcow2"))
+    shutil.rmtree(tree)
+    os.makedirs(os.path.join(tree, "openstack", "latest"))
+    for name, content in (("meta_data.json", '{"uuid": "b1946ac9-2482-4a5e-8f4a-3b2e1c0d9e8f"}'), ("user_data", "#!/bin/sh\necho drive\n")):
+        with open(os.path.join(tree, "openstack", "latest", name), "w", encoding="ascii") as file:
+            file.write(content)
+    guest_root.run("xorriso", "-as", "genisoimage", "-quiet", "-o", os.path.join(folder, "drive.iso"), "-ldots", "-allow-lowercase",
+                   "-allow-multidot", "-l", "-J", "-r", "-V", "config-2", tree)
     shutil.rmtree(tree)
 
 
@@ -61,7 +70,7 @@ class Checks(unittest.TestCase):
         cls.vm = machine.make()
         if not os.environ.get("INGOT_VM_KEEP"):
             cls.addClassCleanup(cls.vm.close)
-        make_image(cls.vm.share)
+        make_images(cls.vm.share)
         shutil.copytree(os.path.join(GUEST, "checks"), os.path.join(cls.vm.share, "checks"))
         shutil.copy(os.path.join(GUEST, "lib.sh"), cls.vm.share)
         with open(os.path.join(GUEST, "run"), encoding="utf-8") as file:

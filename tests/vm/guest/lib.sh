@@ -1,17 +1,7 @@
 # What the checks share. Every function fails, and so its check, when what it says is not so.
 
 # disk SERIAL: its name in /dev, e.g. /dev/sda, as lsblk had it when the machine started.
-disk() {
-  local name serial
-  while read -r name serial; do
-    if [ "$serial" = "$1" ]; then
-      echo "$name"
-      return 0
-    fi
-  done </run/disks
-  echo "no disk has the serial number $1" >&2
-  return 1
-}
+disk() { awk -v serial="$1" '$2 == serial {print $1; found = 1; exit} END {exit !found}' /run/disks; }
 
 # partition DISK NUMBER: the partition's device, once udev has made it.
 partition() {
@@ -75,9 +65,46 @@ holds_image() {
   umount /mnt
 }
 
+# image_4096: makes /tmp/image-4096, for disks with sectors of 4096 bytes: only a kernel with such a disk can.
+image_4096() {
+  [ ! -e /tmp/image-4096 ] || return 0
+  local loop
+  truncate -s 48M /tmp/image-4096.new
+  loop=$(losetup --find --show --sector-size 4096 /tmp/image-4096.new)
+  printf 'label: gpt\nstart=256, size=4096, type=U\nstart=4608, size=6144, type=L\n' | sfdisk --quiet "$loop"
+  partx -u "$loop"
+  mkfs.vfat -S 4096 "$(partition "$loop" 1)"
+  quiet_ext4 -L ingot-root "$(partition "$loop" 2)"
+  mount "$(partition "$loop" 2)" /mnt
+  echo content >/mnt/file
+  (cd /mnt && sha256sum file >sums)
+  umount /mnt
+  losetup --detach "$loop"
+  mv /tmp/image-4096.new /tmp/image-4096
+}
+
+# empty DISK…: nothing is on it, and the kernel shows no partition of it.
+empty() {
+  local disk size
+  for disk in "$@"; do
+    size=$(blockdev --getsize64 "$disk")
+    dd if=/dev/zero of="$disk" bs=1M count=1 conv=fsync 2>/dev/null
+    dd if=/dev/zero of="$disk" bs=1M count=1 seek=$((size / 1048576 - 1)) conv=fsync 2>/dev/null
+    blockdev --rereadpt "$disk"
+    [ -z "$(shown "$disk")" ]
+  done
+  udevadm settle --timeout=20
+}
+
+# lacks PATTERN FILE: no line of it has that, in capital or small letters. `! grep` would be no failure to sh -e.
+lacks() { [ "$(grep -ci "$1" "$2")" = 0 ]; }
+
+# shown DISK: the partitions of it that the kernel shows at this moment, without waiting for anybody.
+shown() { awk -v disk="${1#/dev/}" '$4 ~ "^" disk "p?[0-9]+$" {print "/dev/" $4}' /proc/partitions; }
+
 # tidy: takes apart whatever a check left behind, so that the next one starts with disks nobody uses.
 tidy() {
-  local size
+  local disk
   set +e
   while grep -q ' /mnt ' /proc/mounts; do umount /mnt; done
   [ "$(wc -l </proc/swaps)" = 1 ] || swapoff /dev/sd*
@@ -86,9 +113,6 @@ tidy() {
   [ -z "$(cat /sys/block/loop*/loop/backing_file 2>/dev/null)" ] || losetup --detach-all
   for disk in "$(disk GUARD-A)" "$(disk GUARD-B)"; do
     [ "$(cat "/sys/block/${disk##*/}/ro")" = 0 ] || blockdev --setrw "$disk"
-    size=$(cat "/sys/block/${disk##*/}/size")
-    dd if=/dev/zero of="$disk" bs=1M count=1
-    dd if=/dev/zero of="$disk" bs=512 count=2048 seek=$((size - 2048))
-    blockdev --rereadpt "$disk"
+    empty "$disk"
   done
 }

@@ -46,24 +46,11 @@ check_write_wrong_sector() {
   done
 }
 
-# The image is made here: only a kernel with a disk of such sectors can.
 check_write_4096() {
-  truncate -s 48M /tmp/image-4096
-  loop=$(losetup --find --show --sector-size 4096 /tmp/image-4096)
-  printf 'label: gpt\nstart=256, size=4096, type=U\nstart=4608, size=6144, type=L\n' | sfdisk --quiet "$loop"
-  partx -u "$loop"
-  udevadm settle
-  mkfs.vfat -S 4096 "$(partition "$loop" 1)"
-  quiet_ext4 -L ingot-root "$(partition "$loop" 2)"
-  mount "$(partition "$loop" 2)" /mnt
-  echo content >/mnt/file
-  (cd /mnt && sha256sum file >sums)
-  umount /mnt
-  losetup --detach "$loop"
+  image_4096
   for serial in NVME-B VIRTIO-B SCSI-B; do
     disk=$(disk $serial)
     ingot_write /tmp/image-4096 "$disk"
     holds_image "$disk"
   done
-  rm /tmp/image-4096
 }
