@@ -19,6 +19,7 @@ namespace {
 constexpr std::unique_ptr<CommandGrammar> (*kCommands[])(CLI::App&) = {
     write_grammar,
     verify_grammar,
+    erase_grammar,
     image_info_grammar,
     devices_grammar,
 };

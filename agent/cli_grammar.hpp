@@ -44,6 +44,7 @@ class CommandGrammar {
 
 std::unique_ptr<CommandGrammar> write_grammar(CLI::App& ingot);
 std::unique_ptr<CommandGrammar> verify_grammar(CLI::App& ingot);
+std::unique_ptr<CommandGrammar> erase_grammar(CLI::App& ingot);
 std::unique_ptr<CommandGrammar> image_info_grammar(CLI::App& ingot);
 std::unique_ptr<CommandGrammar> devices_grammar(CLI::App& ingot);
 

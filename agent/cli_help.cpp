@@ -83,6 +83,30 @@ Exit codes:
   0 the disk holds the image   7 it does not, or cannot be read   2 usage   3 source
   4 checksum: with another image there is nothing to compare   5 image   6 device   130 cancelled)";
 
+const std::string_view kEraseAbout =
+    "Takes what is on a disk away: only what makes others recognise it, or all of it. The same\n"
+    "guards as for `ingot write` hold: nothing that is in use, never the running system's disk.";
+
+const std::string_view kEraseFooter = R"(
+Methods:
+  metadata  every signature and table, and both ends, of the disk and of its partitions: nothing is
+            recognised any more. Seconds; the data itself stays where it was
+  discard   metadata, and the device is told that no block is needed: no guarantee of erasure
+  zero      zeros everywhere, and read back in samples
+  secure    the disk's own: NVMe format or sanitize, ATA security erase (nvme-cli, hdparm)
+
+Examples:
+  What is there, with the byte of each signature:
+    ingot erase --device /dev/sdX --method metadata --dry-run
+  Without asking, with progress for a program:
+    ingot erase --device /dev/nvme0n1 --method secure --yes --progress json
+
+docs/erase.md says what each method guarantees, and what it does not.
+
+Exit codes:
+  0 erased   2 usage   6 device: refused, or it has no such method   7 the device failed
+  130 cancelled)";
+
 const std::string_view kInfoAbout =
     "Says what an image is, from its headers: format, sizes, compression, partition table, and\n"
     "whether it can be streamed in one pass. Writes nothing and needs no privileges.";

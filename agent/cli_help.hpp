@@ -8,6 +8,7 @@ namespace ingot::agent {
 extern const std::string_view kAbout, kTopFooter;
 extern const std::string_view kWriteAbout, kWriteFooter;
 extern const std::string_view kVerifyAbout, kVerifyFooter;
+extern const std::string_view kEraseAbout, kEraseFooter;
 extern const std::string_view kInfoAbout, kInfoFooter;
 extern const std::string_view kDevicesAbout, kDevicesFooter;
 

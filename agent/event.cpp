@@ -64,6 +64,23 @@ Event make(std::string type, const json::object& members, const std::string& mor
   return {std::move(type), std::move(text), std::chrono::system_clock::now()};
 }
 
+json::value erased_object(const ErasedDisk& erased) {
+  constexpr std::size_t kMostListed = 256;  // a hostile disk shows any number
+  const auto& found = erased.found;
+  json::array signatures;
+  for (const auto& signature : found.signatures) {
+    if (signatures.size() == kMostListed) break;
+    signatures.push_back({{"offset", signature.offset},
+                          {"type", utf8(signature.type)},
+                          {"where", utf8(found.regions[signature.region].name)}});
+  }
+  return {{"method", disk::name(erased.method)},
+          {"how", erased.how.empty() ? json::value(nullptr) : json::value(utf8(erased.how))},
+          {"partitions", found.regions.empty() ? 0 : found.regions.size() - 1},
+          {"signatures_found", found.signatures.size()},
+          {"signatures", std::move(signatures)}};
+}
+
 }  // namespace
 
 std::string_view name(DiskState state) noexcept {
@@ -87,6 +104,13 @@ std::string_view JobResult::status() const {
 
 Event started_event(std::string_view image_url, std::string_view device, bool dry_run) {
   return make("started", {{"image_url", utf8(imaging::redacted(image_url))},
+                          {"device", utf8(device)},
+                          {"dry_run", dry_run}});
+}
+
+Event started_erase_event(std::string_view method, std::string_view device, bool dry_run) {
+  return make("started", {{"image_url", nullptr},
+                          {"erase_method", method},
                           {"device", utf8(device)},
                           {"dry_run", dry_run}});
 }
@@ -144,6 +168,7 @@ Event result_event(const JobResult& result) {
                {"offset", partition->offset},
                {"size", partition->size}};
   }
+  const json::value erased = result.erased ? erased_object(*result.erased) : json::value(nullptr);
   return make("result",
               {{"status", result.status()},
                {"error", error},
@@ -161,6 +186,7 @@ Event result_event(const JobResult& result) {
                {"partition_table", table},
                {"disk_identifier", identifier},
                {"config_drive", drive},
+               {"erased", erased},
                {"peak_rss", result.peak_rss}},
               ",\"seconds\":" + decimal(result.seconds, 3));
 }

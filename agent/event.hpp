@@ -9,6 +9,7 @@
 
 #include "agent/progress_view.hpp"
 #include "disk/core/error.hpp"
+#include "disk/erase/erase.hpp"
 #include "disk/table/finish_disk.hpp"
 #include "imaging/stream_image.hpp"
 
@@ -33,11 +34,19 @@ enum class DiskState {
 };
 [[nodiscard]] std::string_view name(DiskState state) noexcept;
 
+/// What `ingot erase` did, or with --dry-run would have done.
+struct ErasedDisk {
+  disk::EraseMethod method = disk::EraseMethod::metadata;
+  std::string how;     ///< of a secure erase, else ""
+  disk::Survey found;  ///< what was on the disk
+};
+
 /// How a job ended.
 struct JobResult {
   std::optional<Error> error;                     ///< nothing: succeeded
   std::optional<imaging::ImageOutcome> outcome;   ///< what was streamed, if all of it was
   std::optional<disk::FinishedDisk> finished;     ///< its table, if that was finished
+  std::optional<ErasedDisk> erased;               ///< `ingot erase`
   bool verified = false;                          ///< there was a checksum to compare with
   std::optional<std::uint64_t> first_difference;  ///< `ingot verify`: byte of the disk
   ProgressSnapshot progress;
@@ -51,6 +60,8 @@ struct JobResult {
 
 // `image_url` is redacted by these; other text must hold no secrets.
 Event started_event(std::string_view image_url, std::string_view device, bool dry_run);
+/// Of `ingot erase`, which has no image.
+Event started_erase_event(std::string_view method, std::string_view device, bool dry_run);
 Event phase_event(Phase phase);
 Event progress_event(const ProgressSnapshot& progress);
 Event retry_event(int attempt, std::string_view reason, std::uint64_t resume_offset);

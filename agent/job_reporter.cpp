@@ -35,6 +35,12 @@ void JobReporter::started(std::string_view image_url, std::string_view device, b
   send(started_event(image_url, device, dry_run));
 }
 
+void JobReporter::started_erase(std::string_view method, std::string_view device, bool dry_run) {
+  const std::lock_guard lock(mutex_);
+  started_ = true;
+  send(started_erase_event(method, device, dry_run));
+}
+
 void JobReporter::on_phase(Phase phase) {
   const std::lock_guard lock(mutex_);
   if (phase_told_ && phase <= phase_) return;

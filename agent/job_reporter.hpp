@@ -41,6 +41,8 @@ class JobReporter final : public JobListener {
 
   /// The first event, before any of the calls above.
   void started(std::string_view image_url, std::string_view device, bool dry_run);
+  /// The same of `ingot erase`.
+  void started_erase(std::string_view method, std::string_view device, bool dry_run);
   /// Ends the drawing and returns the last state. Nothing but finish() may follow.
   ProgressSnapshot stop();
   /// The last event. Waits, bounded, until it is delivered; returns what could not be.

@@ -11,6 +11,7 @@
 
 #include "agent/config_drive_source.hpp"
 #include "agent/memory_budget.hpp"
+#include "disk/erase/erase.hpp"
 #include "disk/inventory/hints.hpp"
 #include "imaging/digest.hpp"
 #include "imaging/image_format.hpp"
@@ -90,6 +91,14 @@ struct VerifyOptions {
   NetworkOptions network;
 };
 
+/// `ingot erase`.
+struct EraseCommandOptions {
+  TargetOptions target;
+  disk::EraseMethod method = disk::EraseMethod::metadata;
+  ReportingOptions reporting;
+  NetworkOptions network;  ///< to whom it is reported
+};
+
 /// `ingot image-info`.
 struct ImageInfoOptions {
   std::string image;  ///< a path or a URL
@@ -110,6 +119,6 @@ struct ShowText {
 };
 
 using Command =
-    std::variant<ShowText, WriteOptions, VerifyOptions, ImageInfoOptions, DevicesOptions>;
+    std::variant<ShowText, WriteOptions, VerifyOptions, EraseCommandOptions, ImageInfoOptions, DevicesOptions>;
 
 }  // namespace ingot::agent

@@ -56,6 +56,14 @@ std::string render_bar(const ProgressSnapshot& progress, unsigned width) {
                           ? format_bytes(progress.verified) + " compared"
                           : format_bytes(progress.written) + " written"});
 
+  if (progress.received == 0 && !progress.expected && progress.zeroed > 0 &&
+      progress.virtual_size) {  // nothing is received: a disk is being erased
+    std::erase_if(parts, [](const Part& part) { return part.place >= 3 && part.place <= 5; });
+    parts.push_back({3, fmt::format("{} of {}", format_bytes(progress.zeroed),
+                                    format_bytes(*progress.virtual_size))});
+    parts.push_back({4, rate(progress.write_rate)});
+  }
+
   std::vector<Part> kept;
   std::size_t used = 0;
   for (auto& part : parts) {

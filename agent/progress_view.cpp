@@ -66,6 +66,12 @@ ProgressSnapshot ProgressView::look(const ProgressCounters& counters, Phase phas
   if (next.expected && next.received < *next.expected && next.receive_rate >= kLeastRate)
     next.eta = std::chrono::seconds(static_cast<std::int64_t>(
         std::ceil(static_cast<double>(*next.expected - next.received) / next.receive_rate)));
+  // Where nothing is received, until all of the disk is erased.
+  const std::uint64_t on_disk = next.written + next.zeroed;
+  if (!next.expected && next.received == 0 && next.virtual_size && on_disk < *next.virtual_size &&
+      next.write_rate >= kLeastRate)
+    next.eta = std::chrono::seconds(static_cast<std::int64_t>(
+        std::ceil(static_cast<double>(*next.virtual_size - on_disk) / next.write_rate)));
   last_ = next;
   return next;
 }

@@ -11,6 +11,7 @@
 
 #include "agent/cli.hpp"
 #include "agent/devices_command.hpp"
+#include "agent/erase_command.hpp"
 #include "agent/event.hpp"
 #include "agent/exit_code.hpp"
 #include "agent/image_info.hpp"
@@ -50,6 +51,10 @@ int run_command(const WriteOptions& options) {
 
 int run_command(const VerifyOptions& options) {
   return run_verify(options);
+}
+
+int run_command(const EraseCommandOptions& options) {
+  return run_erase(options);
 }
 
 int run_command(const ImageInfoOptions& options) {
