@@ -27,7 +27,7 @@ PACKAGES = [  # downloaded and unpacked
 ]
 PROGRAMS = [  # looked for in the unpacked packages first, then on this machine
     # What starts others is not busybox's: that runs its own mount, losetup or blkid whatever /bin has.
-    "dash", "timeout", "flock", "unshare", "udevadm", "kmod", "lsblk", "blkid", "wipefs", "sfdisk", "sgdisk", "partx", "blockdev", "losetup", "mount", "umount",
+    "dash", "timeout", "flock", "unshare", "udevadm", "kmod", "lsblk", "blkid", "wipefs", "sfdisk", "sgdisk", "partx", "blockdev", "blkdiscard", "losetup", "mount", "umount",
     "mkswap", "swapon", "swapoff", "mkfs.ext4", "e2fsck", "resize2fs", "mkfs.vfat", "mkfs.fat", "fsck.vfat", "mkfs.xfs",
     "mkfs.btrfs", "mcopy", "mmd", "mdir",
     "mdadm", "lvm", "dmsetup", "cryptsetup", "multipath", "kpartx", "growpart", "nvme", "hdparm", "jq",

@@ -25,7 +25,7 @@ def make():
     drive("virtio-ro", 64 * rig.MIB, read_only="on")
     add("virtio-blk-pci", "drive=virtio-ro", "serial=VIRTIO-RO")
     drive("anonymous", 32 * rig.MIB)
-    add("virtio-blk-pci", "drive=anonymous")  # without a serial number
+    add("virtio-blk-pci", "drive=anonymous", "discard=off")  # without a serial number
 
     # SATA on the chip set's own controller.
     drive("sata-a", 6 * rig.GIB)

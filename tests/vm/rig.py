@@ -31,7 +31,7 @@ class Machine:
         os.makedirs(self.out)
         self.devices = []
         self.console = ""
-        self.seconds = {}
+        self.seconds = 0.0
 
     def close(self):
         shutil.rmtree(self.dir, ignore_errors=True)
@@ -54,15 +54,18 @@ class Machine:
         """The serial numbers of the disks it has."""
         return re.findall(r"\bserial=([^, ]+)", " ".join(self.devices))
 
-    def run(self, timeout):
-        """Boots, runs /share/run, and returns when the machine is off; after `timeout` seconds it is switched off."""
-        start = time.monotonic()
+    def build(self):
+        """The kernel and the initramfs, for this machine and others: what run() boots."""
         initramfs = os.path.join(self.dir, "initramfs")
         tree = os.path.join(self.dir, "root")
         os.makedirs(tree)
         kernel = guest_root.build(initramfs, INGOT, tree)
         shutil.rmtree(tree)
-        self.seconds["build"] = time.monotonic() - start
+        return kernel, initramfs
+
+    def run(self, boot, timeout):
+        """Boots, runs /share/run, and returns when the machine is off; after `timeout` seconds it is switched off."""
+        kernel, initramfs = boot
         console = os.path.join(self.dir, "console")
         argv = ["qemu-system-x86_64", *accelerator(), "-machine", "q35", "-m", "1536", "-smp", "2", "-nodefaults", "-no-user-config",
                 "-display", "none", "-no-reboot", "-monitor", "none", "-serial", f"file:{console}", "-kernel", kernel,
@@ -77,6 +80,6 @@ class Machine:
             machine.kill()
             said, _ = machine.communicate()
             said += f"\nswitched off after {timeout} s"
-        self.seconds["run"] = time.monotonic() - start
+        self.seconds = time.monotonic() - start
         with open(console, encoding="utf-8", errors="replace") as file:
             self.console = file.read() + said

@@ -83,13 +83,11 @@ image_4096() {
   mv /tmp/image-4096.new /tmp/image-4096
 }
 
-# empty DISK…: nothing is on it, and the kernel shows no partition of it.
+# empty DISK…: all of it is discarded, which reads as zeros on QEMU's disks; the kernel shows no partition of it.
 empty() {
-  local disk size
+  local disk
   for disk in "$@"; do
-    size=$(blockdev --getsize64 "$disk")
-    dd if=/dev/zero of="$disk" bs=1M count=1 conv=fsync 2>/dev/null
-    dd if=/dev/zero of="$disk" bs=1M count=1 seek=$((size / 1048576 - 1)) conv=fsync 2>/dev/null
+    blkdiscard --force "$disk"
     blockdev --rereadpt "$disk"
     [ -z "$(shown "$disk")" ]
   done

@@ -27,6 +27,7 @@ finished() {
   ingot_write "$1" "$disk" --user-data /tmp/user-data
   [ "$(shown "$disk" | wc -l)" = 3 ]
   table_right "$disk"
+  ingot verify --image-url "file://$1" --device "$disk" --insecure-no-checksum --progress none
   holds_image "$disk"
   [ "$(blkid -p -o value -s PTUUID "$disk")" = "$(jq -r 'select(.event == "result") | .disk_identifier' /tmp/events)" ]
 
