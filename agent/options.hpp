@@ -118,7 +118,7 @@ struct ShowText {
   std::string text;
 };
 
-using Command =
-    std::variant<ShowText, WriteOptions, VerifyOptions, EraseCommandOptions, ImageInfoOptions, DevicesOptions>;
+using Command = std::variant<ShowText, WriteOptions, VerifyOptions, EraseCommandOptions,
+                             ImageInfoOptions, DevicesOptions>;
 
 }  // namespace ingot::agent
