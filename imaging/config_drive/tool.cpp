@@ -41,7 +41,8 @@ Result<std::string> run_tool(const ToolRun& run, std::stop_token stop) {
     return fail(Errc::usage_config_drive,
                 fmt::format("the config drive: {} failed ({})", run.program,
                             outcome.ok() ? "too much output" : outcome.describe_end()),
-                "check that the config drive is whole; docs/config-drive.md shows how to make one");
+                "check that the config drive is whole, and that libc's C.UTF-8 locale and gconv "
+                "modules are here, which mtools needs; docs/config-drive.md shows how to make one");
   return std::move(outcome.out);
 }
 
