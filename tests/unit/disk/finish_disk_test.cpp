@@ -190,7 +190,7 @@ TEST_P(OnSectors, AConfigDriveGetsAPartitionAtTheEnd) {
 }
 
 TEST_P(OnSectors, AnMbrDiskStaysAsItIsAndTakesAConfigDrive) {
-  const unsigned mib = MiB / sector();
+  const auto mib = static_cast<unsigned>(MiB / sector());
   const std::string table =
       "printf 'label: dos\\nlabel-id: 0x12345678\\nstart=" + std::to_string(mib) +
       ",size=" + std::to_string(8 * mib) + ",bootable\\nstart=" + std::to_string(10 * mib) +
