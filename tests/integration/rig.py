@@ -10,6 +10,7 @@ import random
 import shutil
 import subprocess
 import tempfile
+import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -25,6 +26,26 @@ def sh(*argv, **kwargs):
     if done.returncode != 0:
         raise AssertionError(f"{' '.join(argv)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
+
+
+def detach(device):
+    """Detaches a loop device and waits until that is done: while anybody has it open the kernel puts it off."""
+    attribute = f"/sys/block/{os.path.basename(device)}/loop/backing_file"
+
+    def backing():
+        try:
+            with open(attribute) as file:
+                return file.read()
+        except OSError:
+            return None
+
+    before = backing()
+    sh("losetup", "--detach", device)
+    end = time.monotonic() + 10
+    while before is not None and backing() == before:
+        if time.monotonic() > end:
+            raise AssertionError(f"{device} stays attached to {before}")
+        time.sleep(0.02)
 
 
 class Outcome:

@@ -81,7 +81,7 @@ class Devices(rig.Case):
         with open(file, "w") as out:
             out.write("no disk")
         free = self.loop(MIB)
-        rig.sh("losetup", "--detach", free)
+        rig.detach(free)
         for args, code, word in ((["/dev/nothing"], 6, "device.missing"), ([file], 6, "not a block device"),
                                  ([free], 6, "no size"), (["-o", "xml"], 2, "xml"),
                                  (["--root-device-hints", "size"], 2, "usage.hints"),

@@ -44,7 +44,7 @@ class Erase(rig.Case):
         try:
             sh(*[loop if word == "PART" else word for word in argv])
         finally:
-            sh("losetup", "--detach", loop)
+            rig.detach(loop)
 
     def left_in_partitions(self, device, sector=512):
         found = ""
@@ -54,7 +54,7 @@ class Erase(rig.Case):
                 found += sh("wipefs", "--no-act", "--parsable", loop)
                 found += subprocess.run(["blkid", "-p", loop], capture_output=True, text=True).stdout
             finally:
-                sh("losetup", "--detach", loop)
+                rig.detach(loop)
         return found
 
     def table(self, device, label, sector=512):
@@ -123,7 +123,7 @@ class Erase(rig.Case):
                     with open(device, "rb") as disk:
                         disk.seek(PARTS[0][0] + 40 * MIB + 4096)
                         self.assertEqual(disk.read(MIB), before, "the data itself stays")
-                    sh("losetup", "--detach", device)
+                    rig.detach(device)
 
     def test_metadata_of_md_and_lvm(self):
         for version in ("0.90", "1.0", "1.1", "1.2"):
@@ -134,7 +134,7 @@ class Erase(rig.Case):
                 done = self.erase(device, "metadata")
                 self.assertEqual(done.code, 0, done)
                 self.assertEqual(found_by_tools(device), "")
-                sh("losetup", "--detach", device)
+                rig.detach(device)
         device = self.loop(SIZE)
         self.table(device, "gpt")
         loop = self.view(device, 1)
@@ -144,7 +144,7 @@ class Erase(rig.Case):
                'backup { backup=0 archive=0 } activation { udev_sync=0 udev_rules=0 monitoring=0 }', loop)
             self.assertIn("LVM2_member", sh("blkid", "-p", loop))
         finally:
-            sh("losetup", "--detach", loop)
+            rig.detach(loop)
         done = self.erase(device, "metadata")
         self.assertEqual(done.code, 0, done)
         self.assertIn("LVM2_member", {s["type"] for s in done.result["erased"]["signatures"]})

@@ -248,7 +248,7 @@ class Guards(rig.Case):
             char = process.stderr.read(1)
             self.assertTrue(char, said)
             said += char
-        rig.sh("losetup", "--detach", device)
+        rig.detach(device)
         rig.sh("losetup", device, self.path("two"))
         os.write(master, (device + "\n").encode())
         _, said = process.communicate(timeout=30)

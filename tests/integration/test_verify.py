@@ -180,7 +180,7 @@ class Verify(rig.Case):
         made = rig.sh("losetup", "--find", "--show", "--sector-size", "4096", raw).strip()
         subprocess.run(["sfdisk", "--quiet", made], text=True, check=True, capture_output=True,
                        input="label: gpt\nstart=256, size=2048\n")
-        rig.sh("losetup", "--detach", made)
+        rig.detach(made)
         device = self.written(raw, 24 * MIB, sector=4096)
         self.assert_same(self.verify(raw, device))
         self.flip(device, 4096 * 2 + 56)

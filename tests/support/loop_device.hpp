@@ -3,13 +3,38 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdint>
 #include <fstream>
 #include <string>
+#include <thread>
 
 #include "tests/support/command.hpp"
 
 namespace ingot::test {
+
+/// Detaches the loop device at `path` (a line end behind it is no part of it) and waits until that
+/// is done: while anybody has it open, if only to look at it, the kernel puts it off.
+inline void detach_loop(std::string path) {
+  while (!path.empty() && path.back() == '\n') path.pop_back();
+  const std::string attribute =
+      "/sys/block/" + path.substr(path.rfind('/') + 1) + "/loop/backing_file";
+  const auto backing = [&attribute] {
+    std::ifstream file(attribute);
+    std::string name;
+    std::getline(file, name);
+    return name;
+  };
+  const std::string before = backing();
+  run("losetup --detach " + path);
+  for (int tries = 0; !before.empty() && backing() == before; ++tries) {
+    if (tries == 500) {
+      ADD_FAILURE() << path << " stays attached to " << before;
+      return;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+}
 
 class LoopDevice {
  public:
@@ -26,7 +51,7 @@ class LoopDevice {
     while (!path_.empty() && path_.back() == '\n') path_.pop_back();
   }
   ~LoopDevice() {
-    if (!path_.empty()) run("losetup --detach " + path_);
+    if (!path_.empty()) detach_loop(path_);
   }
   LoopDevice(const LoopDevice&) = delete;
   LoopDevice& operator=(const LoopDevice&) = delete;

@@ -123,7 +123,7 @@ TEST_F(Guards, ForceTakesWhatIsUnderALoopDeviceOrOpenedByAnother) {
   const std::string above = run("losetup --find --show " + loop.path());
   EXPECT_TRUE(refused(loop.path(), {}, Errc::device_in_use, above.substr(5, above.size() - 6)));
   EXPECT_TRUE(taken(loop.path(), kForce));
-  run("losetup --detach " + above);
+  detach_loop(above);
   const UniqueFd busy(::open(loop.path().c_str(), O_RDONLY | O_EXCL | O_CLOEXEC));
   ASSERT_TRUE(busy);
   EXPECT_TRUE(refused(loop.path(), {}, Errc::device_in_use, std::to_string(::getpid())));
@@ -310,10 +310,11 @@ TEST_F(Guards, ADiskThatWasReplacedByOneOfTheSameSizeIsNotTaken) {
   run("losetup " + path + " " + dir.path("one"));
   const disk::DiskIdentity chosen = identity_of(path);
   EXPECT_TRUE(taken(path, expecting(chosen)));
-  run("losetup --detach " + path + " && losetup " + path + " " + dir.path("two"));
+  detach_loop(path);
+  run("losetup " + path + " " + dir.path("two"));
   EXPECT_TRUE(refused(path, expecting(chosen), Errc::device_changed, "sequence number"));
   EXPECT_TRUE(taken(path, expecting(identity_of(path))));
-  run("losetup --detach " + path);
+  detach_loop(path);
   const UniqueFd control(::open("/dev/loop-control", O_RDWR | O_CLOEXEC));
   // Busy as long as somebody has it open, as udev may have.
   for (int tries = 0; ::ioctl(control.get(), LOOP_CTL_REMOVE, number) != 0; ++tries) {

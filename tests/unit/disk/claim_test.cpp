@@ -184,7 +184,7 @@ TEST_F(Claim, TheBackingIsFoundByItsInodeNotItsName) {
   std::string above = run("losetup --find --show " + dir.path("first"));
   std::filesystem::remove(dir.path("first"));
   EXPECT_EQ(refusal(dir.path("second")), Errc::device_in_use);
-  run("losetup --detach " + above);
+  detach_loop(above);
   EXPECT_TRUE(claim(dir.path("second"), {}).has_value());
 }
 
@@ -192,7 +192,7 @@ TEST_F(Claim, ADiskUnderALoopDeviceIsRefused) {
   const LoopDevice below(8 * MiB);
   const std::string above = run("losetup --find --show " + below.path());
   EXPECT_EQ(refusal(below.path()), Errc::device_in_use);
-  run("losetup --detach " + above);
+  detach_loop(above);
 }
 
 TEST_F(Claim, PartitionsOfTheOldTableAreGoneAfterAReread) {

@@ -76,7 +76,7 @@ inline std::string seen(const std::string& file, Part part, unsigned sector) {
   while (!device.empty() && device.back() == '\n') device.pop_back();
   std::string found =
       run("blkid -p " + device + " || test $? = 2") + run("wipefs --no-act " + device);
-  run("losetup --detach " + device);
+  detach_loop(device);
   return found;
 }
 

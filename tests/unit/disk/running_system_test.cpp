@@ -124,7 +124,7 @@ class LiveMedium : public RunningSystem {
     std::filesystem::create_directory(live);
   }
   ~LiveMedium() override {
-    if (!image.empty()) run("losetup --detach " + image);
+    if (!image.empty()) detach_loop(image);
     std::filesystem::remove(live);
   }
   // Fills the medium and attaches the image outside of the namespaces, to be rid of it again.
