@@ -34,9 +34,12 @@ class TestDirectory {
 
   [[nodiscard]] std::string path(const std::string& name) const { return path_ + "/" + name; }
   void write(const std::string& name, const Bytes& bytes) const {
-    std::ofstream(path(name), std::ios::binary)
+    // At once for whoever is reading it: a server that is answering keeps the old one.
+    const std::string made = path(name) + ".new";
+    std::ofstream(made, std::ios::binary)
         .write(reinterpret_cast<const char*>(bytes.data()),
                static_cast<std::streamsize>(bytes.size()));
+    std::filesystem::rename(made, path(name));
   }
 
  private:

@@ -41,7 +41,9 @@ TEST_F(SourceResumeTest, TruncationAndResetAreResumedAtTheByte) {
                                  2 * imaging::kStreamBlock + 1, kSize - 1}) {
       const auto fetch = expect_whole({url(fault + "&times=1&at=" + std::to_string(at))});
       ASSERT_EQ(fetch->listener.retries().size(), 1U);
-      EXPECT_EQ(fetch->listener.retries()[0].offset, at) << fault;
+      // A reset throws away what had come and was not read yet.
+      const std::uint64_t offset = fetch->listener.retries()[0].offset;
+      EXPECT_TRUE(fault == "reset=1" ? offset <= at : offset == at) << fault << ": " << offset;
       EXPECT_EQ(fetch->listener.retries()[0].attempt, 1);
       EXPECT_EQ(fetch->counters.bytes_expected, static_cast<std::int64_t>(kSize));
     }
