@@ -1,5 +1,5 @@
-#include "agent/process.hpp"
-#include "agent/run.hpp"
+#include "agent/cli/run.hpp"
+#include "agent/job/process.hpp"
 
 int main(int argc, char** argv) {
   ingot::agent::set_up_process();

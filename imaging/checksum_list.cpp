@@ -5,8 +5,8 @@
 #include <map>
 #include <vector>
 
+#include "disk/core/printable.hpp"
 #include "imaging/digest.hpp"
-#include "imaging/printable.hpp"
 
 namespace ingot::imaging {
 namespace {

@@ -11,8 +11,9 @@
 #include <system_error>
 #include <utility>
 
+#include "disk/core/printable.hpp"
+#include "disk/core/url_text.hpp"
 #include "imaging/http_errors.hpp"
-#include "imaging/printable.hpp"
 
 namespace ingot::imaging {
 namespace {

@@ -9,7 +9,7 @@
 #include <limits>
 #include <span>
 
-#include "imaging/printable.hpp"
+#include "disk/core/printable.hpp"
 
 namespace ingot::imaging {
 namespace {

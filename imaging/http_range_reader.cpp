@@ -7,6 +7,7 @@
 #include <random>
 #include <utility>
 
+#include "disk/core/url_text.hpp"
 #include "imaging/retry_plan.hpp"
 #include "imaging/stoppable_sleep.hpp"
 

@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "disk/core/url_text.hpp"
+
 namespace ingot::imaging {
 namespace {
 

@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
+#include "disk/core/printable.hpp"
 #include "imaging/content_magic.hpp"
 #include "imaging/filesystem_probe.hpp"
 #include "imaging/partition_table.hpp"
-#include "imaging/printable.hpp"
 
 namespace ingot::imaging {
 namespace {

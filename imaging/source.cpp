@@ -11,6 +11,7 @@
 #include <thread>
 #include <utility>
 
+#include "disk/core/url_text.hpp"
 #include "imaging/block_feed.hpp"
 #include "imaging/digest_tap.hpp"
 #include "imaging/file_source.hpp"

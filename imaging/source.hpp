@@ -64,11 +64,4 @@ Result<std::string> fetch_text(const std::string& url, const TransferOptions& op
 Result<SecretBytes> fetch_secret(const std::string& url, const TransferOptions& options,
                                  std::size_t limit, std::stop_token stop);
 
-/// `url` without its credentials: userinfo becomes "***", and so does the value of every query
-/// parameter (signed URLs carry secrets there). Text that is no URL comes back as it is.
-std::string redacted(std::string_view url);
-
-/// The last path component of `url`, percent-decoded, without query or fragment.
-std::string url_file_name(std::string_view url);
-
 }  // namespace ingot::imaging

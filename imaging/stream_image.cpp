@@ -10,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "disk/core/url_text.hpp"
 #include "imaging/decoders.hpp"
 #include "imaging/decompressor.hpp"
 #include "imaging/digest_tap.hpp"

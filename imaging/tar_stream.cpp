@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "imaging/printable.hpp"
+#include "disk/core/printable.hpp"
 #include "imaging/zero_scan.hpp"
 
 namespace ingot::imaging {

@@ -95,7 +95,7 @@ const std::vector<Errc>& all_error_codes();
 /// One failure: a stable code, a sentence for people, what to try, and the steps that led there.
 ///
 /// Copies share one immutable record, so an Error is cheap to pass between threads. Messages never
-/// hold secrets: URLs are redacted by whoever puts them in (imaging::redacted).
+/// hold secrets: URLs are redacted by whoever puts them in (url_text.hpp).
 class Error {
  public:
   /// `message` says what was being done, to what, and what went wrong; `advice` what to try

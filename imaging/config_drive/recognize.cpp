@@ -3,12 +3,12 @@
 
 #include <algorithm>
 
+#include "disk/core/printable.hpp"
 #include "imaging/codec.hpp"
 #include "imaging/config_drive/base64.hpp"
 #include "imaging/config_drive/config_drive.hpp"
 #include "imaging/content_magic.hpp"
 #include "imaging/filesystem_probe.hpp"
-#include "imaging/printable.hpp"
 
 namespace ingot::imaging {
 namespace {

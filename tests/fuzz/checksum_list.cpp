@@ -11,7 +11,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const auto found = imaging::find_checksum(text, "disk.img", std::nullopt);
   if (!found && found.error().cls() != ErrorClass::checksum) std::abort();
-  const auto literal = imaging::parse_checksum(text, imaging::DigestType::sha256);
+  const auto literal = parse_checksum(text, DigestType::sha256);
   if (!literal && literal.error().cls() != ErrorClass::usage) std::abort();
   return 0;
 }

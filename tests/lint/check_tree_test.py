@@ -9,7 +9,17 @@ CHECK_TREE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "check-tre
 CLEAN = {
     "README.md": "See [disk](disk/README.md).\n",
     "agent/README.md": "x\n",
-    "agent/a.hpp": '#include "disk/claim.hpp"\n#include "imaging/source.hpp"\n',
+    "agent/main.cpp": '#include "agent/cli/c.hpp"\n',
+    "agent/text/README.md": "x\n",
+    "agent/text/t.hpp": '#include "disk/core/error.hpp"\n',
+    "agent/report/README.md": "x\n",
+    "agent/report/r.hpp": '#include "agent/text/t.hpp"\n',
+    "agent/osimage/README.md": "x\n",
+    "agent/osimage/o.hpp": '#include "agent/text/t.hpp"\n',
+    "agent/job/README.md": "x\n",
+    "agent/job/a.hpp": '#include "agent/report/r.hpp"\n#include "disk/claim.hpp"\n#include "imaging/source.hpp"\n',
+    "agent/cli/README.md": "x\n",
+    "agent/cli/c.hpp": '#include "agent/job/a.hpp"\n#include "agent/osimage/o.hpp"\n',
     "disk/README.md": "x\n",
     "disk/claim.hpp": '#include <sys/stat.h>\n#include <vector>\n#include "disk/core/error.hpp"\n',
     "disk/core/README.md": "x\n",
@@ -54,12 +64,35 @@ class CheckTree(unittest.TestCase):
         self.only("layering", files={"disk/core/x.cpp": '#include "disk/claim.hpp"\n'})
 
     def test_nobody_below_knows_agent(self):
-        self.only("layering", files={"disk/x.hpp": '#include "agent/a.hpp"\n'})
-        self.only("layering", files={"imaging/x.hpp": '#include "agent/a.hpp"\n'})
+        self.only("layering", files={"disk/x.hpp": '#include "agent/job/a.hpp"\n'})
+        self.only("layering", files={"imaging/x.hpp": '#include "agent/job/a.hpp"\n'})
+
+    def test_no_room_reaches_where_it_may_not(self):
+        for room, target in (("text", "agent/report/r.hpp"), ("text", "disk/claim.hpp"), ("report", "agent/job/a.hpp"),
+                             ("report", "imaging/source.hpp"), ("report", "disk/claim.hpp"),
+                             ("report", "agent/osimage/o.hpp"), ("osimage", "agent/job/a.hpp"),
+                             ("osimage", "imaging/source.hpp"), ("osimage", "agent/report/r.hpp"),
+                             ("job", "agent/cli/c.hpp"), ("job", "agent/osimage/o.hpp"),
+                             ("cli", "imaging/source.hpp"), ("cli", "disk/claim.hpp")):
+            with self.subTest(room=room, target=target):
+                self.only("layering", files={f"agent/{room}/x.cpp": f'#include "{target}"\n'})
+
+    def test_rooms_to_come(self):
+        for room, target in (("ironic", "imaging/source.hpp"), ("ironic", "agent/cli/c.hpp"),
+                             ("provision", "disk/claim.hpp"), ("controller", "agent/job/a.hpp")):
+            with self.subTest(room=room, target=target):
+                self.only("layering", files={f"agent/{room}/README.md": "x\n",
+                                             f"agent/{room}/x.cpp": f'#include "{target}"\n'})
+        self.assertEqual(self.breaches(files={"agent/ironic/README.md": "x\n",
+                                              "agent/ironic/x.cpp": '#include "agent/job/a.hpp"\n'}), [])
+
+    def test_agent_is_made_of_rooms(self):
+        self.only("rooms", files={"agent/x.cpp": "\n"})
+        self.only("rooms", files={"agent/attic/README.md": "x\n"})
 
     def test_libraries_stay_out_of_headers(self):
         self.only("headers", files={"imaging/x.hpp": "#include <curl/curl.h>\n"})
-        self.only("headers", files={"agent/x.hpp": "#include <boost/json.hpp>\n"})
+        self.only("headers", files={"agent/job/x.hpp": "#include <boost/json.hpp>\n"})
 
     def test_include_form(self):
         self.only("include form", files={"disk/x.cpp": '#include "claim.hpp"\n'})

@@ -6,7 +6,7 @@
 #include <iostream>
 #include <string>
 
-#include "agent/root_device_hints.hpp"
+#include "agent/job/root_device_hints.hpp"
 #include "tests/support/disk_from_json.hpp"
 
 namespace json = boost::json;

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <random>
 
-#include "imaging/printable.hpp"
+#include "disk/core/printable.hpp"
 #include "tests/support/command.hpp"
 #include "tests/support/memory_stream.hpp"
 

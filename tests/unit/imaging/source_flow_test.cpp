@@ -103,7 +103,7 @@ TEST_F(SourceFlowTest, DestroyedAtAnyPointWithoutCancelling) {
       std::stop_source stop;
       ProgressCounters counters;
       Listener listener;
-      imaging::DigestTap tap(imaging::DigestType::md5, stop.get_token());
+      imaging::DigestTap tap(DigestType::md5, stop.get_token());
       auto source = imaging::open_source(
           {url(query)}, patient(), 2, [&](std::uint64_t n) { return tap.prefix(n); }, counters,
           listener, stop.get_token());

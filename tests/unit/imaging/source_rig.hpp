@@ -66,7 +66,7 @@ class Fetch {
  public:
   explicit Fetch(std::vector<std::string> urls, imaging::TransferOptions options = fast_options(),
                  std::size_t blocks = 4)
-      : tap_(imaging::DigestType::sha256, stop_.get_token()) {
+      : tap_(DigestType::sha256, stop_.get_token()) {
     const auto start = std::chrono::steady_clock::now();
     auto opened = imaging::open_source(
         urls, options, blocks, [this](std::uint64_t n) { return tap_.prefix(n); }, counters,

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "disk/core/url_text.hpp"
 #include "imaging/source.hpp"
 
 namespace ingot::imaging {

@@ -1,0 +1,131 @@
+/// The grammars of the commands and of the option groups they share (CLI11). Only agent/cli/*.cpp
+/// includes this.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "agent/cli/options.hpp"
+#include "disk/core/error.hpp"
+
+namespace CLI {
+class App;
+}  // namespace CLI
+
+namespace ingot::agent {
+
+/// A mistake on the command line, with the advice to ask `command` (or ingot itself, "") for help.
+tl::unexpected<Error> wrong(std::string message, std::string_view command);
+
+/// One command's words: they are typed into members while CLI11 parses, and become options, or an
+/// error, when they are understood. A grammar lives as long as the CLI::App it was added to.
+class CommandGrammar {
+ public:
+  explicit CommandGrammar(CLI::App& app) : app_(app) {}
+  CommandGrammar(const CommandGrammar&) = delete;
+  CommandGrammar& operator=(const CommandGrammar&) = delete;
+  virtual ~CommandGrammar() = default;
+
+  /// Called after parsing, of the command that was named. Errors: usage.*, without secrets.
+  virtual Result<Command> understand() = 0;
+
+  [[nodiscard]] const CLI::App& app() const noexcept { return app_; }
+
+ protected:
+  /// How often an option was given.
+  [[nodiscard]] bool given(const char* option) const;
+  /// `-o` that takes text or json.
+  static void add_output(CLI::App& app, std::string& into);
+  [[nodiscard]] Result<bool> is_json(const std::string& output) const;
+
+ private:
+  CLI::App& app_;
+};
+
+std::unique_ptr<CommandGrammar> write_grammar(CLI::App& ingot);
+std::unique_ptr<CommandGrammar> verify_grammar(CLI::App& ingot);
+std::unique_ptr<CommandGrammar> erase_grammar(CLI::App& ingot);
+std::unique_ptr<CommandGrammar> image_info_grammar(CLI::App& ingot);
+std::unique_ptr<CommandGrammar> devices_grammar(CLI::App& ingot);
+
+/// Group "Network".
+class NetworkGrammar {
+ public:
+  explicit NetworkGrammar(CLI::App& app);
+  Result<NetworkOptions> understand();
+
+ private:
+  CLI::App& app_;
+  NetworkOptions options_;
+  std::string connect_timeout_, stall_timeout_, retry_deadline_;
+};
+
+/// Group "Image": a manifest, or URLs and a checksum.
+class ImageGrammar {
+ public:
+  explicit ImageGrammar(CLI::App& app);
+  /// Without what a manifest will say. Errors: usage.option, usage.checksum.
+  Result<ImageOptions> understand();
+  /// The manifest's file, or "".
+  [[nodiscard]] const std::string& os_image() const noexcept { return os_image_; }
+
+ private:
+  [[nodiscard]] bool given(const char* option) const;
+
+  CLI::App& app_;
+  ImageOptions options_;
+  std::string os_image_;
+  std::string checksum_, checksum_type_ = "auto", format_ = "auto";
+};
+
+/// Group "Target": the disk that is overwritten.
+class TargetGrammar {
+ public:
+  enum class Size { settable, as_it_is };        ///< whether --size may make the target
+  enum class Naming { by_device, or_by_hints };  ///< whether --root-device-hints may choose it
+  TargetGrammar(CLI::App& app, Size size, Naming naming = Naming::by_device);
+  Result<TargetOptions> understand();
+
+ private:
+  CLI::App& app_;
+  TargetOptions options_;
+  const Naming naming_;
+  std::string size_, hints_;
+};
+
+/// Group "Config drive".
+class ConfigDriveGrammar {
+ public:
+  explicit ConfigDriveGrammar(CLI::App& app);
+  Result<ConfigDriveOptions> understand();
+
+ private:
+  CLI::App& app_;
+  ConfigDriveOptions options_;
+};
+
+/// Group "Reporting".
+class ReportingGrammar {
+ public:
+  explicit ReportingGrammar(CLI::App& app);
+  Result<ReportingOptions> understand();
+
+ private:
+  CLI::App& app_;
+  ReportingOptions options_;
+  std::string progress_ = "auto";
+};
+
+/// Group "Resources".
+class ResourceGrammar {
+ public:
+  explicit ResourceGrammar(CLI::App& app);
+  Result<ResourceOptions> understand();
+
+ private:
+  CLI::App& app_;
+  ResourceOptions options_;
+  std::string memory_limit_, threads_;
+};
+
+}  // namespace ingot::agent

@@ -1,0 +1,142 @@
+#include "agent/cli/help.hpp"
+
+namespace ingot::agent {
+
+const std::string_view kAbout =
+    "ingot writes operating-system images onto disks while they arrive: one pass, verified, in\n"
+    "constant memory. Nothing on the disk boots before every byte has been checked.";
+
+const std::string_view kTopFooter = R"(
+Examples:
+  ingot write --osimage ubuntu.yaml --device /dev/sda
+  ingot image-info https://example.org/debian-12.qcow2
+  ingot devices
+  ingot write --help
+
+Exit codes:
+  0    done: verified and committed
+  1    internal: a bug in ingot
+  2    usage: a bad option or manifest; nothing was touched
+  3    source: the image could not be fetched
+  4    checksum: it was fetched and is not the image that was asked for
+  5    image: malformed, unsupported or hostile
+  6    device: refused (missing, mounted, in use, read-only, too small, wrong sector size)
+  7    write: the device failed
+  130  cancelled by SIGINT, SIGTERM or SIGHUP; a disk that was touched does not boot)";
+
+const std::string_view kWriteAbout =
+    "Writes an image from a URL onto a disk, in one pass: receive, verify, decompress, decode,\n"
+    "write. The disk's first and last MiB are zeroed first and written last, after the checksum\n"
+    "has matched and everything else is on the disk.";
+
+const std::string_view kWriteFooter = R"(
+Examples:
+  Ubuntu's own cloud image, checked against Ubuntu's list of checksums:
+    ingot write --device /dev/sdX \
+      --image-url https://cloud-images.ubuntu.com/noble/current/noble-server-cloudimg-amd64.img \
+      --image-checksum https://cloud-images.ubuntu.com/noble/current/SHA256SUMS
+  What an OSImage manifest names, without asking, with progress for a program:
+    ingot write --osimage image.yaml --device /dev/nvme0n1 --yes --progress json
+  A rehearsal: fetch, verify and decode everything, write nothing:
+    ingot write --osimage image.yaml --device /dev/sdX --dry-run
+  With cloud-init's user data on a config drive:
+    ingot write --osimage image.yaml --device /dev/sdX --user-data user-data.yaml
+  A disk image file instead of a disk:
+    ingot write --osimage image.yaml --device disk.raw --size 20G
+
+The image:
+  http, https and file URLs. Compression (gzip, xz, zstd, bzip2, lz4, and a tar that holds one
+  image) and format are found by content. The checksum is of the file as it is served.
+
+Events (--progress json on standard output, --report-url by POST as CloudEvents):
+  started, phase, progress, retry, note, and a result as the last one, whatever happens.
+  docs/events.md describes them.
+
+Memory:
+  --memory-limit is shared out as 1/4 receive buffers, 3/8 write buffers, 3/8 for stretches of an
+  image that cannot be placed yet. The program itself and decompression windows come on top.
+
+Environment:
+  http_proxy, https_proxy, all_proxy, no_proxy   unless --proxy or --no-proxy says otherwise
+  NO_COLOR                                       no colours on the terminal
+
+Exit codes:
+  0 done   1 internal   2 usage   3 source   4 checksum   5 image   6 device   7 write
+  130 cancelled. `ingot --help` says more, docs/errors.md everything.)";
+
+const std::string_view kVerifyAbout =
+    "Compares a disk with an image, which is streamed once more. The disk is only read. What\n"
+    "`ingot write` changed on purpose is no difference: the GPT moved to the disk's end, the "
+    "config\n"
+    "drive and its partition.";
+
+const std::string_view kVerifyFooter = R"(
+Examples:
+  ingot verify --osimage image.yaml --device /dev/sda
+  ingot verify --device disk.raw --image-url https://example.org/debian-12.qcow2 \
+    --image-checksum https://example.org/SHA256SUMS
+
+What is told of the first difference: its byte, sector and partition, and how many bytes differ.
+docs/verify.md says what is compared and what is not.
+
+Exit codes:
+  0 the disk holds the image   7 it does not, or cannot be read   2 usage   3 source
+  4 checksum: with another image there is nothing to compare   5 image   6 device   130 cancelled)";
+
+const std::string_view kEraseAbout =
+    "Takes what is on a disk away: only what makes others recognise it, or all of it. The same\n"
+    "guards as for `ingot write` hold: nothing that is in use, never the running system's disk.";
+
+const std::string_view kEraseFooter = R"(
+Methods:
+  metadata  every signature and table, and both ends, of the disk and of its partitions: nothing is
+            recognised any more. Seconds; the data itself stays where it was
+  discard   metadata, and the device is told that no block is needed: no guarantee of erasure
+  zero      zeros everywhere, and read back in samples
+  secure    the disk's own: NVMe format or sanitize, ATA security erase (nvme-cli, hdparm)
+
+Examples:
+  What is there, with the byte of each signature:
+    ingot erase --device /dev/sdX --method metadata --dry-run
+  Without asking, with progress for a program:
+    ingot erase --device /dev/nvme0n1 --method secure --yes --progress json
+
+docs/erase.md says what each method guarantees, and what it does not.
+
+Exit codes:
+  0 erased   2 usage   6 device: refused, or it has no such method   7 the device failed
+  130 cancelled)";
+
+const std::string_view kInfoAbout =
+    "Says what an image is, from its headers: format, sizes, compression, partition table, and\n"
+    "whether it can be streamed in one pass. Writes nothing and needs no privileges.";
+
+const std::string_view kInfoFooter = R"(
+Examples:
+  ingot image-info debian-12.qcow2
+  ingot image-info https://cloud-images.ubuntu.com/noble/current/noble-server-cloudimg-amd64.img
+  ingot image-info -o json image.raw.zst
+
+Exit codes:
+  0 done   2 usage   3 the image could not be read   5 no image, or a malformed one)";
+
+const std::string_view kDevicesAbout =
+    "Lists this machine's disks: size, kind, model, serial number, what is on them and what uses\n"
+    "them. Disks are only read; without root the table and some users of a disk stay unknown.";
+
+const std::string_view kDevicesFooter = R"(
+Examples:
+  ingot devices
+  ingot devices -o json /dev/sda /dev/loop0
+  ingot devices --root-device-hints '{"size": ">= 400", "rotational": false}'
+  ingot devices --root-device-hints '{}'         the disk that is chosen without hints
+
+The disks are those that Ironic's agent sees, in its order. Loop, network block, LVM and LUKS
+devices are looked at only when they are named. docs/devices.md describes the JSON,
+docs/root-device-hints.md the hints.
+
+Exit codes:
+  0 done (no disks at all is no error)   2 usage
+  6 a named device is missing or no whole disk, or the hints choose no disk)";
+
+}  // namespace ingot::agent

@@ -1,0 +1,53 @@
+// `ingot image-info`.
+#include <CLI/CLI.hpp>
+#include <stop_token>
+
+#include "agent/cli/commands.hpp"
+#include "agent/cli/grammar.hpp"
+#include "agent/cli/help.hpp"
+#include "agent/cli/image_info_text.hpp"
+#include "agent/job/signal_watch.hpp"
+
+namespace ingot::agent {
+namespace {
+
+class ImageInfoGrammar final : public CommandGrammar {
+ public:
+  explicit ImageInfoGrammar(CLI::App& app) : CommandGrammar(app), network_(app) {
+    app.add_option("image", options_.image, "the image (required)")->type_name("FILE|URL");
+    add_output(app, output_);
+  }
+
+  Result<Command> understand() override {
+    if (options_.image.empty()) return wrong("no image: give a file or a URL", "image-info");
+    INGOT_TRY_ASSIGN(options_.json, is_json(output_));
+    INGOT_TRY_ASSIGN(options_.network, network_.understand());
+    return options_;
+  }
+
+ private:
+  ImageInfoOptions options_;
+  std::string output_ = "text";
+  NetworkGrammar network_;
+};
+
+}  // namespace
+
+std::unique_ptr<CommandGrammar> image_info_grammar(CLI::App& ingot) {
+  CLI::App& app = *ingot.add_subcommand("image-info", "say what an image is");
+  app.description(std::string(kInfoAbout));
+  app.footer(std::string(kInfoFooter));
+  return std::make_unique<ImageInfoGrammar>(app);
+}
+
+int run_command(const ImageInfoOptions& options) {
+  std::stop_source stop;
+  const SignalWatch signals([&stop](int, int) { stop.request_stop(); });
+  const auto transfer = transfer_options(options.network);
+  if (!transfer) return complain(transfer.error());
+  const auto info = inspect_image(options.image, *transfer, stop.get_token());
+  if (!info) return complain(info.error());
+  return print(options.json ? to_json(*info) + '\n' : to_text(*info));
+}
+
+}  // namespace ingot::agent

@@ -1,0 +1,320 @@
+// The option groups that several commands share.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "agent/cli/grammar.hpp"
+#include "agent/job/root_device_hints.hpp"
+#include "agent/text/quantity.hpp"
+
+namespace ingot::agent {
+namespace {
+
+template <class T>
+using Names = std::array<std::pair<std::string_view, T>, 4>;
+constexpr Names<ProgressMode> kProgressModes = {{{"auto", ProgressMode::automatic},
+                                                 {"bar", ProgressMode::bar},
+                                                 {"json", ProgressMode::json},
+                                                 {"none", ProgressMode::none}}};
+
+}  // namespace
+
+tl::unexpected<Error> wrong(std::string message, std::string_view command) {
+  return fail(
+      Errc::usage_option, std::move(message),
+      fmt::format("`ingot {}{}--help` shows what there is", command, command.empty() ? "" : " "));
+}
+
+bool CommandGrammar::given(const char* option) const {
+  return app_.count(option) > 0;
+}
+
+void CommandGrammar::add_output(CLI::App& app, std::string& into) {
+  app.add_option("-o,--output", into, "text (default) or json")->type_name("FORM");
+}
+
+Result<bool> CommandGrammar::is_json(const std::string& output) const {
+  if (output == "text" || output == "json") return output == "json";
+  return wrong(fmt::format("--output: '{}' is neither text nor json", output), app_.get_name());
+}
+
+NetworkGrammar::NetworkGrammar(CLI::App& app) : app_(app) {
+  const char* const group = "Network";
+  app.add_option("--ca-cert", options_.ca_file, "trust the CA certificates in this PEM file")
+      ->type_name("FILE")
+      ->group(group);
+  app.add_flag("--tls-insecure", options_.tls_insecure,
+               "do not verify who the server is (dangerous)")
+      ->group(group);
+  app.add_option("--proxy", options_.proxy, "proxy for all requests (default: the environment's)")
+      ->type_name("URL")
+      ->group(group);
+  app.add_option("--no-proxy", options_.no_proxy,
+                 "hosts to reach without a proxy, separated by commas; * for all")
+      ->type_name("LIST")
+      ->group(group);
+  app.add_option("--user", options_.user, "user name for the server (basic authorization)")
+      ->type_name("NAME")
+      ->group(group);
+  app.add_option("--password-file", options_.password_file,
+                 "file whose first line is that user's password")
+      ->type_name("FILE")
+      ->group(group);
+  app.add_option("--connect-timeout", connect_timeout_, "give up connecting after (15s)")
+      ->type_name("TIME")
+      ->group(group);
+  app.add_option("--stall-timeout", stall_timeout_,
+                 "take a transfer for dead without a byte for (30s)")
+      ->type_name("TIME")
+      ->group(group);
+  app.add_option("--retry-deadline", retry_deadline_,
+                 "give up retrying without a new byte for (5m)")
+      ->type_name("TIME")
+      ->group(group);
+}
+
+Result<NetworkOptions> NetworkGrammar::understand() {
+  const auto time = [](const std::string& text, std::string_view option,
+                       std::chrono::milliseconds& into) -> Result<void> {
+    if (text.empty()) return {};
+    INGOT_TRY_ASSIGN(into, parse_duration(text, option));
+    return {};
+  };
+  INGOT_TRY(time(connect_timeout_, "--connect-timeout", options_.connect_timeout));
+  INGOT_TRY(time(stall_timeout_, "--stall-timeout", options_.stall_timeout));
+  INGOT_TRY(time(retry_deadline_, "--retry-deadline", options_.retry_deadline));
+  if (options_.user.empty() != options_.password_file.empty())
+    return wrong("--user and --password-file belong together", app_.get_name());
+  if (options_.user.find(':') != std::string::npos)
+    return wrong("--user: a user name with ':' cannot be sent", app_.get_name());
+  return options_;
+}
+
+ImageGrammar::ImageGrammar(CLI::App& app) : app_(app) {
+  const char* const group = "Image";
+  app.add_option("--osimage", os_image_,
+                 "manifest that names the image and its checksum (YAML or\n"
+                 "JSON; - for standard input)")
+      ->type_name("FILE")
+      ->group(group);
+  app.add_option("--image-url", options_.urls,
+                 "the image; given again: mirrors of the same file, tried\n"
+                 "in this order")
+      ->type_name("URL")
+      ->allow_extra_args(false)
+      ->group(group);
+  app.add_option("--image-checksum", checksum_,
+                 "digest of the file as served, or the URL of a checksum\n"
+                 "file that lists it (SHA256SUMS and the like)")
+      ->type_name("SUM|URL")
+      ->group(group);
+  app.add_option("--image-checksum-type", checksum_type_,
+                 "md5, sha256, sha512, or auto: by its length (default)")
+      ->type_name("TYPE")
+      ->group(group);
+  app.add_option("--image-format", format_,
+                 "raw, qcow2, vmdk, vhd, vhdx, vdi, or auto: by content\n"
+                 "(default). One that the content contradicts is refused")
+      ->type_name("FORMAT")
+      ->group(group);
+  app.add_flag("--insecure-no-checksum", options_.no_checksum_accepted,
+               "accept an image without a checksum (one that is given is\n"
+               "verified all the same)")
+      ->group(group);
+  app.add_flag("--allow-unrecognized", options_.allow_unrecognized,
+               "accept raw data with neither partition table nor file system")
+      ->group(group);
+}
+
+bool ImageGrammar::given(const char* option) const {
+  return app_.count(option) > 0;
+}
+
+Result<ImageOptions> ImageGrammar::understand() {
+  const std::string command = app_.get_name();
+  if (given("--osimage")) {
+    for (const char* other : {"--image-url", "--image-checksum", "--image-checksum-type"})
+      if (given(other))
+        return wrong(fmt::format("{} and --osimage exclude each other: the manifest says which "
+                                 "image it is",
+                                 other),
+                     command);
+  } else if (options_.urls.empty()) {
+    return wrong("no image: give --osimage or --image-url", command);
+  }
+  INGOT_TRY_ASSIGN(options_.checksum.type, parse_digest_type(checksum_type_));
+  options_.checksum.value_or_url = checksum_;
+  if (given("--image-checksum-type") && !given("--image-checksum"))
+    return wrong("--image-checksum-type without --image-checksum", command);
+  if (!checksum_.empty() && !is_checksum_url(checksum_))
+    INGOT_TRY(parse_checksum(checksum_, options_.checksum.type));
+  if (!given("--osimage") && checksum_.empty() && !options_.no_checksum_accepted)
+    return fail(Errc::usage_checksum, "no checksum: nothing would tell whether the image is right",
+                "give --image-checksum (a value, or the URL of a list like SHA256SUMS), or "
+                "--insecure-no-checksum");
+  if (format_ != "auto") {
+    options_.format = imaging::image_format_from(format_);
+    if (!options_.format)
+      return wrong(fmt::format("--image-format: '{}' is none of auto, raw, qcow2, vmdk, vhd, vhdx, "
+                               "vdi",
+                               format_),
+                   command);
+  }
+  return options_;
+}
+
+TargetGrammar::TargetGrammar(CLI::App& app, Size size, Naming naming) : app_(app), naming_(naming) {
+  const char* const group = "Target";
+  const bool hints = naming == Naming::or_by_hints;
+  app.add_option("--device", options_.device,
+                 hints ? "the disk, or a regular file (this, or hints)"
+                       : "the disk, or a regular file (required)")
+      ->type_name("DEV")
+      ->group(group);
+  if (hints) {
+    app.add_option("--root-device-hints", hints_,
+                   "the disk that these choose, as Ironic's agent would:\n"
+                   "'{\"serial\": \"S1\"}' (docs/root-device-hints.md)")
+        ->type_name("JSON")
+        ->group(group);
+    app.add_option("--only-device", options_.only,
+                   "hints choose among these disks alone (given again: more)")
+        ->type_name("DEV")
+        ->allow_extra_args(false)
+        ->group(group);
+  }
+  if (size == Size::settable)
+    app.add_option("--size", size_,
+                   "create the target as a sparse file of this size\n"
+                   "(bytes, or with K, M, G, T)")
+        ->type_name("BYTES")
+        ->group(group);
+  app.add_flag("--yes", options_.yes, "do not ask before a disk is overwritten")->group(group);
+  app.add_flag("--force", options_.force,
+               "take a disk that is mounted, swap, part of an array or open;\n"
+               "never one that holds the running system")
+      ->group(group);
+  app.add_flag("--dry-run", options_.dry_run, "do everything but write")->group(group);
+}
+
+Result<TargetOptions> TargetGrammar::understand() {
+  if (options_.device.empty() && hints_.empty())
+    return wrong(naming_ == Naming::or_by_hints ? "no target: give --device or --root-device-hints"
+                                                : "no target: give --device",
+                 app_.get_name());
+  if (!options_.device.empty() && !hints_.empty())
+    return wrong("--device and --root-device-hints exclude each other", app_.get_name());
+  if (!hints_.empty()) {
+    INGOT_TRY_ASSIGN(options_.hints, parse_root_device_hints(hints_));
+  }
+  if (!options_.only.empty() && hints_.empty())
+    return wrong("--only-device without --root-device-hints", app_.get_name());
+  if (!size_.empty() && !hints_.empty())
+    return wrong("--size makes a regular file, and hints choose a disk", app_.get_name());
+  if (!size_.empty()) {
+    INGOT_TRY_ASSIGN(options_.size, parse_size(size_, "--size"));
+    if (*options_.size == 0 || *options_.size > INT64_MAX)
+      return wrong("--size: out of range", app_.get_name());
+  }
+  return options_;
+}
+
+ConfigDriveGrammar::ConfigDriveGrammar(CLI::App& app) : app_(app) {
+  const char* const group = "Config drive";
+  app.add_option("--config-drive", options_.config_drive,
+                 "put this config drive onto the disk: ISO 9660 or FAT, as\n"
+                 "it is, gzipped, or as base64 text (- for standard input)")
+      ->type_name("FILE|URL|BASE64")
+      ->group(group);
+  app.add_option("--user-data", options_.user_data, "make a config drive: cloud-init's user data")
+      ->type_name("FILE")
+      ->group(group);
+  app.add_option("--meta-data", options_.meta_data, "its meta data (YAML or JSON)")
+      ->type_name("FILE")
+      ->group(group);
+  app.add_option("--network-data", options_.network_data,
+                 "its network data (OpenStack's network_data.json)")
+      ->type_name("FILE")
+      ->group(group);
+}
+
+Result<ConfigDriveOptions> ConfigDriveGrammar::understand() {
+  for (const char* file : {"--user-data", "--meta-data", "--network-data"})
+    if (!options_.config_drive.empty() && app_.count(file) > 0)
+      return wrong(fmt::format("{} and --config-drive exclude each other: the drive that is given "
+                               "has its own",
+                               file),
+                   app_.get_name());
+  return options_;
+}
+
+ReportingGrammar::ReportingGrammar(CLI::App& app) : app_(app) {
+  const char* const group = "Reporting";
+  app.add_option("--progress", progress_,
+                 "bar, json (one event a line on standard output), none, or\n"
+                 "auto: a bar on a terminal (default)")
+      ->type_name("MODE")
+      ->group(group);
+  app.add_option("--report-url", options_.report_url, "POST every event there (CloudEvents, JSON)")
+      ->type_name("URL")
+      ->group(group);
+  app.add_option("--report-token-file", options_.report_token_file,
+                 "file whose first line is the bearer token for it")
+      ->type_name("FILE")
+      ->group(group);
+}
+
+Result<ReportingOptions> ReportingGrammar::understand() {
+  const std::string command = app_.get_name();
+  const auto* const mode = std::ranges::find(kProgressModes, progress_,
+                                             &std::pair<std::string_view, ProgressMode>::first);
+  if (mode == kProgressModes.end())
+    return wrong(fmt::format("--progress: '{}' is none of auto, bar, json, none", progress_),
+                 command);
+  options_.progress = mode->second;
+  if (!options_.report_token_file.empty() && options_.report_url.empty())
+    return wrong("--report-token-file without --report-url", command);
+  if (!options_.report_url.empty() && !options_.report_url.starts_with("http://") &&
+      !options_.report_url.starts_with("https://"))
+    return wrong("--report-url: only http and https URLs can be reported to", command);
+  return options_;
+}
+
+ResourceGrammar::ResourceGrammar(CLI::App& app) : app_(app) {
+  const char* const group = "Resources";
+  app.add_option("--memory-limit", memory_limit_, "memory for image data (64M; at least 32M)")
+      ->type_name("BYTES")
+      ->group(group);
+  app.add_option("--scratch-dir", options_.scratch_dir,
+                 "where an image may be stored that neither streams nor fits\n"
+                 "on the disk behind its own contents (default: nowhere)")
+      ->type_name("DIR")
+      ->group(group);
+  app.add_option("--threads", threads_,
+                 "decoding threads, 1 to 16 (default: one more than the cores,\n"
+                 "at most 8)")
+      ->type_name("N")
+      ->group(group);
+}
+
+Result<ResourceOptions> ResourceGrammar::understand() {
+  if (app_.count("--memory-limit") > 0) {
+    INGOT_TRY_ASSIGN(options_.memory_limit, parse_size(memory_limit_, "--memory-limit"));
+  }
+  INGOT_TRY_ASSIGN(const MemoryBudget budget, split_memory(options_.memory_limit));
+  static_cast<void>(budget);
+  if (app_.count("--threads") > 0) {
+    const bool digits = !threads_.empty() && threads_.size() <= 2 &&
+                        threads_.find_first_not_of("0123456789") == std::string::npos;
+    options_.threads = digits ? static_cast<unsigned>(std::stoul(threads_)) : 0;
+    if (options_.threads < 1 || options_.threads > kMaxThreads)
+      return wrong(fmt::format("--threads: '{}' is no number from 1 to {}", threads_, kMaxThreads),
+                   app_.get_name());
+  }
+  return options_;
+}
+
+}  // namespace ingot::agent

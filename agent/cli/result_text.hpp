@@ -1,0 +1,18 @@
+/// The end of a job in words.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agent/report/job_result.hpp"
+
+namespace ingot::agent {
+
+/// An error as the lines shown for it: "error [code]: message", and the advice.
+std::vector<std::string> describe(const Error& error);
+
+/// A result as the lines shown for it: what was written and how, or the error, the advice, and
+/// which state the target is in.
+std::vector<std::string> describe(const JobResult& result, bool dry_run);
+
+}  // namespace ingot::agent

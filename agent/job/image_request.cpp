@@ -1,0 +1,76 @@
+#include "agent/job/image_request.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "agent/job/memory_budget.hpp"
+#include "disk/core/url_text.hpp"
+#include "imaging/source.hpp"
+
+namespace ingot::agent {
+namespace {
+
+constexpr std::size_t kMaxChecksumList = 1024 * 1024;
+
+}  // namespace
+
+StreamedImage streamed_image(const imaging::ImageOutcome& outcome) {
+  return {outcome.digest, std::string(imaging::name(outcome.format)), outcome.compression,
+          outcome.virtual_size};
+}
+
+Result<ImageJob> image_job(const ImageOptions& image, const ResourceOptions& resources,
+                           const imaging::TransferOptions& transfer) {
+  ImageJob job;
+  job.request.urls = image.urls;
+  const ChecksumRequest& checksum = image.checksum;
+  if (checksum.value_or_url.empty() && !image.no_checksum_accepted)
+    return fail(Errc::usage_checksum, "no checksum: nothing would tell whether the image is right",
+                "name the image's checksum, or the URL of a list that has it");
+  if (is_checksum_url(checksum.value_or_url)) {
+    job.checksum = checksum;
+  } else if (!checksum.value_or_url.empty()) {
+    INGOT_TRY_ASSIGN(job.request.expected, parse_checksum(checksum.value_or_url, checksum.type));
+  }
+  job.request.declared = image.format;
+  job.request.allow_unrecognized = image.allow_unrecognized;
+  job.request.transfer = transfer;
+  INGOT_TRY_ASSIGN(const MemoryBudget budget, split_memory(resources.memory_limit));
+  job.request.ring_blocks = budget.ring_blocks;
+  job.request.hold_limit = budget.hold_limit;
+  job.writer_buffers = budget.writer_buffers;
+  job.request.threads = resources.threads > 0 ? resources.threads
+                                              : std::min(std::thread::hardware_concurrency() + 1,
+                                                         kMostDefaultThreads);
+  return job;
+}
+
+void warn_of_unverified(const ImageJob& job, JobOwner& owner) {
+  if (!job.checked() && job.request.transfer.tls_insecure)
+    owner.on_remark(
+        "WARNING: neither the server nor the image is verified (--tls-insecure, "
+        "--insecure-no-checksum): anybody on the way can put anything on this disk");
+  else if (!job.checked())
+    owner.on_remark("warning: no checksum: nothing tells whether the image is right");
+  else if (job.request.transfer.tls_insecure && !job.request.expected)
+    owner.on_remark(
+        "warning: --tls-insecure: the checksum comes over a connection that nothing verifies, so "
+        "it protects against accidents only");
+}
+
+Result<void> find_expected_digest(ImageJob& job, std::stop_token stop) {
+  if (job.checksum.value_or_url.empty()) return {};
+  const std::string& url = job.checksum.value_or_url;
+  auto list = imaging::fetch_text(url, job.request.transfer, kMaxChecksumList, std::move(stop));
+  if (!list) return tl::unexpected(list.error().with_context("fetching the checksum file"));
+  // Mirrors hold the same file, but may name it differently; the first is the original.
+  const std::string name = url_file_name(job.request.urls.front());
+  auto digest = imaging::find_checksum(*list, name, job.checksum.type);
+  if (!digest) return tl::unexpected(digest.error().with_context("in " + redacted(url)));
+  job.request.expected = *std::move(digest);
+  return {};
+}
+
+}  // namespace ingot::agent

@@ -1,0 +1,115 @@
+#include "agent/report/job_reporter.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "agent/text/text.hpp"
+#include "disk/core/units.hpp"
+
+namespace ingot::agent {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::milliseconds kTick{100};
+constexpr std::chrono::milliseconds kProgressEvery{500};
+constexpr std::size_t kMostLines = 100;  // waiting for a terminal that takes none
+
+}  // namespace
+
+JobReporter::JobReporter(const ProgressCounters& counters, Options options,
+                         std::vector<std::unique_ptr<EventOutlet>> outlets)
+    : counters_(counters),
+      options_(options),
+      outlets_(std::move(outlets)),
+      bar_(options.text_fd),
+      thread_([this] { run(); }) {}
+
+JobReporter::~JobReporter() {
+  stop();
+}
+
+void JobReporter::started(const JobStart& start) {
+  const std::lock_guard lock(mutex_);
+  started_ = true;
+  send(started_event(start));
+}
+
+void JobReporter::on_phase(Phase phase) {
+  const std::lock_guard lock(mutex_);
+  if (phase_told_ && phase <= phase_) return;
+  phase_told_ = true;
+  phase_ = phase;
+  send(phase_event(phase));
+}
+
+void JobReporter::on_retry(int attempt, const std::string& reason, std::uint64_t resume_offset) {
+  const std::lock_guard lock(mutex_);
+  if (options_.lines && lines_.size() < kMostLines)
+    lines_.push_back(fmt::format("ingot: retry {} from {}: {}", attempt,
+                                 format_bytes(resume_offset), printable(reason)));
+  send(retry_event(attempt, reason, resume_offset));
+}
+
+void JobReporter::on_note(const std::string& text) {
+  const std::lock_guard lock(mutex_);
+  if (options_.lines && lines_.size() < kMostLines) lines_.push_back("ingot: " + printable(text));
+  send(note_event(text));
+}
+
+void JobReporter::send(const Event& event) {
+  for (const auto& outlet : outlets_) outlet->push(event);
+}
+
+void JobReporter::run() {
+  std::unique_lock lock(mutex_);
+  for (bool last = false; !last;) {
+    changed_.wait_for(lock, kTick, [this] { return stopping_; });
+    last = stopping_;
+    tick(lock, last);
+  }
+}
+
+// Draws with the lock released: a stopped terminal must not stop the job.
+void JobReporter::tick(std::unique_lock<std::mutex>& lock, bool last) {
+  const auto now = Clock::now();
+  // Not before the job goes on: the time of a question does not count in any rate.
+  const ProgressSnapshot progress =
+      phase_told_ ? view_.look(counters_, phase_, now) : ProgressSnapshot{};
+  if (started_ && phase_told_ && !last && now - last_progress_ >= kProgressEvery) {
+    last_progress_ = now;
+    send(progress_event(progress));
+  }
+  const bool draw = options_.bar && phase_told_;
+  const auto lines = std::exchange(lines_, {});
+  lock.unlock();
+  for (const std::string& line : lines) bar_.print(line);
+  if (draw) bar_.draw(progress, now);
+  if (last) bar_.finish();
+  lock.lock();
+}
+
+ProgressSnapshot JobReporter::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  if (thread_.joinable()) thread_.join();
+  const std::lock_guard lock(mutex_);
+  return view_.look(counters_, phase_, Clock::now());
+}
+
+std::vector<std::string> JobReporter::finish(const JobResult& result) {
+  {
+    const std::lock_guard lock(mutex_);
+    send(result_event(result));
+  }
+  std::vector<std::string> problems;
+  for (const auto& outlet : outlets_)
+    if (std::string problem = outlet->finish(); !problem.empty())
+      problems.push_back(std::move(problem));
+  return problems;
+}
+
+}  // namespace ingot::agent
