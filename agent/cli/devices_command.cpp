@@ -35,10 +35,8 @@ class DevicesGrammar final : public CommandGrammar {
 }  // namespace
 
 std::unique_ptr<CommandGrammar> devices_grammar(CLI::App& ingot) {
-  CLI::App& app = *ingot.add_subcommand("devices", "list this machine's disks");
-  app.description(std::string(kDevicesAbout));
-  app.footer(std::string(kDevicesFooter));
-  return std::make_unique<DevicesGrammar>(app);
+  return std::make_unique<DevicesGrammar>(
+      add_command(ingot, "devices", "list this machine's disks", kDevicesAbout, kDevicesFooter));
 }
 
 int run_command(const DevicesOptions& options) {

@@ -2,14 +2,12 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
 
 #include "agent/cli/commands.hpp"
 #include "agent/cli/grammar.hpp"
 #include "agent/cli/help.hpp"
 #include "agent/cli/job_command.hpp"
 #include "agent/cli/result_text.hpp"
-#include "agent/text/quantity.hpp"
 #include "agent/text/text.hpp"
 #include "disk/core/units.hpp"
 
@@ -25,11 +23,9 @@ class EraseGrammar final : public CommandGrammar {
         target_(app, TargetGrammar::Size::as_it_is),
         reporting_(app),
         network_(app) {
-    app.add_option("--method", method_,
-                   "metadata, discard, zero or secure: what each does is\n"
-                   "said below (required)")
-        ->type_name("METHOD")
-        ->group("Erasing");
+    OptionGroup(app, "Erasing")
+        .value("--method", method_, "METHOD",
+               "metadata, discard, zero or secure: what each does is\nsaid below (required)");
   }
 
   Result<Command> understand() override {
@@ -78,9 +74,8 @@ class EraseCommand final : public JobCommand {
       lines = rehearsal(*result.erased);
     else
       lines.push_back(done(*result.erased));
-    const auto spent = std::chrono::milliseconds(static_cast<std::int64_t>(result.seconds * 1000));
     lines.push_back(
-        fmt::format("  {}; peak memory {}", format_duration(spent), format_bytes(result.peak_rss)));
+        fmt::format("  {}; peak memory {}", time_spent(result), format_bytes(result.peak_rss)));
     if (target_.dry_run) lines.push_back("  dry run: " + state_line(DiskState::untouched));
     return lines;
   }
@@ -168,10 +163,8 @@ class EraseCommand final : public JobCommand {
 }  // namespace
 
 std::unique_ptr<CommandGrammar> erase_grammar(CLI::App& ingot) {
-  CLI::App& app = *ingot.add_subcommand("erase", "take everything off a disk");
-  app.description(std::string(kEraseAbout));
-  app.footer(std::string(kEraseFooter));
-  return std::make_unique<EraseGrammar>(app);
+  return std::make_unique<EraseGrammar>(
+      add_command(ingot, "erase", "take everything off a disk", kEraseAbout, kEraseFooter));
 }
 
 int run_command(const EraseCommandOptions& options) {

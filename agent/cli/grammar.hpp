@@ -4,6 +4,8 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "agent/cli/options.hpp"
 #include "disk/core/error.hpp"
@@ -16,6 +18,26 @@ namespace ingot::agent {
 
 /// A mistake on the command line, with the advice to ask `command` (or ingot itself, "") for help.
 tl::unexpected<Error> wrong(std::string message, std::string_view command);
+
+/// Adds a command's sub-parser to `ingot`, which owns it. `about` and `footer` are its --help's
+/// prose.
+CLI::App& add_command(CLI::App& ingot, const std::string& name, const std::string& summary,
+                      std::string_view about, std::string_view footer);
+
+/// Adds options to a group of --help. What it types into outlives the parsing.
+class OptionGroup {
+ public:
+  OptionGroup(CLI::App& app, const char* name) : app_(app), name_(name) {}
+  void value(const char* option, std::string& into, const char* type, const char* help) const;
+  /// One that may be given again, each time with one value.
+  void each(const char* option, std::vector<std::string>& into, const char* type,
+            const char* help) const;
+  void flag(const char* option, bool& into, const char* help) const;
+
+ private:
+  CLI::App& app_;
+  const char* const name_;
+};
 
 /// One command's words: they are typed into members while CLI11 parses, and become options, or an
 /// error, when they are understood. A grammar lives as long as the CLI::App it was added to.

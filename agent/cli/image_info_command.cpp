@@ -34,10 +34,8 @@ class ImageInfoGrammar final : public CommandGrammar {
 }  // namespace
 
 std::unique_ptr<CommandGrammar> image_info_grammar(CLI::App& ingot) {
-  CLI::App& app = *ingot.add_subcommand("image-info", "say what an image is");
-  app.description(std::string(kInfoAbout));
-  app.footer(std::string(kInfoFooter));
-  return std::make_unique<ImageInfoGrammar>(app);
+  return std::make_unique<ImageInfoGrammar>(
+      add_command(ingot, "image-info", "say what an image is", kInfoAbout, kInfoFooter));
 }
 
 int run_command(const ImageInfoOptions& options) {

@@ -89,6 +89,7 @@ Result<void> JobCommand::open_network(std::vector<std::unique_ptr<EventOutlet>>&
   return {};
 }
 
+// What the manifest says goes into `image`; nothing where none is named.
 Result<void> JobCommand::read_manifest(const std::string& file, ImageOptions& image) {
   if (file.empty()) return {};
   INGOT_TRY_ASSIGN(OsImage manifest, load_os_image(file));

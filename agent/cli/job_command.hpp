@@ -39,12 +39,20 @@ class JobCommand {
   /// The result in words, for standard error.
   virtual std::vector<std::string> describe(const JobResult& result) const = 0;
 
-  [[nodiscard]] const imaging::TransferOptions& transfer() const noexcept { return transfer_; }
-  /// What the manifest says goes into `image`; nothing where no manifest is named.
-  /// Errors: usage.manifest, usage.checksum.
-  static Result<void> read_manifest(const std::string& file, ImageOptions& image);
+  /// Runs the request of `options` with what only a running command knows: what its manifest says,
+  /// and the way to servers. Errors end up in the result.
+  template <class Options>
+  JobResult run_image_job(const Options& options, const std::string& device,
+                          const JobContext& context) const {
+    auto request = options.request;
+    request.transfer = transfer_;
+    if (auto read = read_manifest(options.os_image, request.image); !read)
+      return failed_job(read.error(), device);
+    return run_job(request, context);
+  }
 
  private:
+  static Result<void> read_manifest(const std::string& file, ImageOptions& image);
   Result<void> open_network(std::vector<std::unique_ptr<EventOutlet>>& outlets);
 
   const ReportingOptions& reporting_;

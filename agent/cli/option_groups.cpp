@@ -28,6 +28,29 @@ tl::unexpected<Error> wrong(std::string message, std::string_view command) {
       fmt::format("`ingot {}{}--help` shows what there is", command, command.empty() ? "" : " "));
 }
 
+CLI::App& add_command(CLI::App& ingot, const std::string& name, const std::string& summary,
+                      std::string_view about, std::string_view footer) {
+  CLI::App& app = *ingot.add_subcommand(name, summary);
+  app.description(std::string(about));
+  app.footer(std::string(footer));
+  return app;
+}
+
+void OptionGroup::value(const char* option, std::string& into, const char* type,
+                        const char* help) const {
+  app_.add_option(option, into, help)->type_name(type)->group(name_);
+}
+
+void OptionGroup::each(const char* option, std::vector<std::string>& into, const char* type,
+                       const char* help) const {
+  // Not greedy: what follows a value is no second one.
+  app_.add_option(option, into, help)->type_name(type)->allow_extra_args(false)->group(name_);
+}
+
+void OptionGroup::flag(const char* option, bool& into, const char* help) const {
+  app_.add_flag(option, into, help)->group(name_);
+}
+
 bool CommandGrammar::given(const char* option) const {
   return app_.count(option) > 0;
 }
@@ -42,38 +65,21 @@ Result<bool> CommandGrammar::is_json(const std::string& output) const {
 }
 
 NetworkGrammar::NetworkGrammar(CLI::App& app) : app_(app) {
-  const char* const group = "Network";
-  app.add_option("--ca-cert", options_.ca_file, "trust the CA certificates in this PEM file")
-      ->type_name("FILE")
-      ->group(group);
-  app.add_flag("--tls-insecure", options_.tls_insecure,
-               "do not verify who the server is (dangerous)")
-      ->group(group);
-  app.add_option("--proxy", options_.proxy, "proxy for all requests (default: the environment's)")
-      ->type_name("URL")
-      ->group(group);
-  app.add_option("--no-proxy", options_.no_proxy,
-                 "hosts to reach without a proxy, separated by commas; * for all")
-      ->type_name("LIST")
-      ->group(group);
-  app.add_option("--user", options_.user, "user name for the server (basic authorization)")
-      ->type_name("NAME")
-      ->group(group);
-  app.add_option("--password-file", options_.password_file,
-                 "file whose first line is that user's password")
-      ->type_name("FILE")
-      ->group(group);
-  app.add_option("--connect-timeout", connect_timeout_, "give up connecting after (15s)")
-      ->type_name("TIME")
-      ->group(group);
-  app.add_option("--stall-timeout", stall_timeout_,
-                 "take a transfer for dead without a byte for (30s)")
-      ->type_name("TIME")
-      ->group(group);
-  app.add_option("--retry-deadline", retry_deadline_,
-                 "give up retrying without a new byte for (5m)")
-      ->type_name("TIME")
-      ->group(group);
+  const OptionGroup add(app, "Network");
+  add.value("--ca-cert", options_.ca_file, "FILE", "trust the CA certificates in this PEM file");
+  add.flag("--tls-insecure", options_.tls_insecure, "do not verify who the server is (dangerous)");
+  add.value("--proxy", options_.proxy, "URL",
+            "proxy for all requests (default: the environment's)");
+  add.value("--no-proxy", options_.no_proxy, "LIST",
+            "hosts to reach without a proxy, separated by commas; * for all");
+  add.value("--user", options_.user, "NAME", "user name for the server (basic authorization)");
+  add.value("--password-file", options_.password_file, "FILE",
+            "file whose first line is that user's password");
+  add.value("--connect-timeout", connect_timeout_, "TIME", "give up connecting after (15s)");
+  add.value("--stall-timeout", stall_timeout_, "TIME",
+            "take a transfer for dead without a byte for (30s)");
+  add.value("--retry-deadline", retry_deadline_, "TIME",
+            "give up retrying without a new byte for (5m)");
 }
 
 Result<NetworkOptions> NetworkGrammar::understand() {
@@ -94,39 +100,26 @@ Result<NetworkOptions> NetworkGrammar::understand() {
 }
 
 ImageGrammar::ImageGrammar(CLI::App& app) : app_(app) {
-  const char* const group = "Image";
-  app.add_option("--osimage", os_image_,
-                 "manifest that names the image and its checksum (YAML or\n"
-                 "JSON; - for standard input)")
-      ->type_name("FILE")
-      ->group(group);
-  app.add_option("--image-url", options_.urls,
-                 "the image; given again: mirrors of the same file, tried\n"
-                 "in this order")
-      ->type_name("URL")
-      ->allow_extra_args(false)
-      ->group(group);
-  app.add_option("--image-checksum", checksum_,
-                 "digest of the file as served, or the URL of a checksum\n"
-                 "file that lists it (SHA256SUMS and the like)")
-      ->type_name("SUM|URL")
-      ->group(group);
-  app.add_option("--image-checksum-type", checksum_type_,
-                 "md5, sha256, sha512, or auto: by its length (default)")
-      ->type_name("TYPE")
-      ->group(group);
-  app.add_option("--image-format", format_,
-                 "raw, qcow2, vmdk, vhd, vhdx, vdi, or auto: by content\n"
-                 "(default). One that the content contradicts is refused")
-      ->type_name("FORMAT")
-      ->group(group);
-  app.add_flag("--insecure-no-checksum", options_.no_checksum_accepted,
-               "accept an image without a checksum (one that is given is\n"
-               "verified all the same)")
-      ->group(group);
-  app.add_flag("--allow-unrecognized", options_.allow_unrecognized,
-               "accept raw data with neither partition table nor file system")
-      ->group(group);
+  const OptionGroup add(app, "Image");
+  add.value("--osimage", os_image_, "FILE",
+            "manifest that names the image and its checksum (YAML or\n"
+            "JSON; - for standard input)");
+  add.each("--image-url", options_.urls, "URL",
+           "the image; given again: mirrors of the same file, tried\n"
+           "in this order");
+  add.value("--image-checksum", checksum_, "SUM|URL",
+            "digest of the file as served, or the URL of a checksum\n"
+            "file that lists it (SHA256SUMS and the like)");
+  add.value("--image-checksum-type", checksum_type_, "TYPE",
+            "md5, sha256, sha512, or auto: by its length (default)");
+  add.value("--image-format", format_, "FORMAT",
+            "raw, qcow2, vmdk, vhd, vhdx, vdi, or auto: by content\n"
+            "(default). One that the content contradicts is refused");
+  add.flag("--insecure-no-checksum", options_.no_checksum_accepted,
+           "accept an image without a checksum (one that is given is\n"
+           "verified all the same)");
+  add.flag("--allow-unrecognized", options_.allow_unrecognized,
+           "accept raw data with neither partition table nor file system");
 }
 
 bool ImageGrammar::given(const char* option) const {
@@ -167,37 +160,27 @@ Result<ImageOptions> ImageGrammar::understand() {
 }
 
 TargetGrammar::TargetGrammar(CLI::App& app, Size size, Naming naming) : app_(app), naming_(naming) {
-  const char* const group = "Target";
+  const OptionGroup add(app, "Target");
   const bool hints = naming == Naming::or_by_hints;
-  app.add_option("--device", options_.device,
-                 hints ? "the disk, or a regular file (this, or hints)"
-                       : "the disk, or a regular file (required)")
-      ->type_name("DEV")
-      ->group(group);
+  add.value("--device", options_.device, "DEV",
+            hints ? "the disk, or a regular file (this, or hints)"
+                  : "the disk, or a regular file (required)");
   if (hints) {
-    app.add_option("--root-device-hints", hints_,
-                   "the disk that these choose, as Ironic's agent would:\n"
-                   "'{\"serial\": \"S1\"}' (docs/root-device-hints.md)")
-        ->type_name("JSON")
-        ->group(group);
-    app.add_option("--only-device", options_.only,
-                   "hints choose among these disks alone (given again: more)")
-        ->type_name("DEV")
-        ->allow_extra_args(false)
-        ->group(group);
+    add.value("--root-device-hints", hints_, "JSON",
+              "the disk that these choose, as Ironic's agent would:\n"
+              "'{\"serial\": \"S1\"}' (docs/root-device-hints.md)");
+    add.each("--only-device", options_.only, "DEV",
+             "hints choose among these disks alone (given again: more)");
   }
   if (size == Size::settable)
-    app.add_option("--size", size_,
-                   "create the target as a sparse file of this size\n"
-                   "(bytes, or with K, M, G, T)")
-        ->type_name("BYTES")
-        ->group(group);
-  app.add_flag("--yes", options_.yes, "do not ask before a disk is overwritten")->group(group);
-  app.add_flag("--force", options_.force,
-               "take a disk that is mounted, swap, part of an array or open;\n"
-               "never one that holds the running system")
-      ->group(group);
-  app.add_flag("--dry-run", options_.dry_run, "do everything but write")->group(group);
+    add.value("--size", size_, "BYTES",
+              "create the target as a sparse file of this size\n"
+              "(bytes, or with K, M, G, T)");
+  add.flag("--yes", options_.yes, "do not ask before a disk is overwritten");
+  add.flag("--force", options_.force,
+           "take a disk that is mounted, swap, part of an array or open;\n"
+           "never one that holds the running system");
+  add.flag("--dry-run", options_.dry_run, "do everything but write");
 }
 
 Result<TargetOptions> TargetGrammar::understand() {
@@ -223,22 +206,15 @@ Result<TargetOptions> TargetGrammar::understand() {
 }
 
 ConfigDriveGrammar::ConfigDriveGrammar(CLI::App& app) : app_(app) {
-  const char* const group = "Config drive";
-  app.add_option("--config-drive", options_.config_drive,
-                 "put this config drive onto the disk: ISO 9660 or FAT, as\n"
-                 "it is, gzipped, or as base64 text (- for standard input)")
-      ->type_name("FILE|URL|BASE64")
-      ->group(group);
-  app.add_option("--user-data", options_.user_data, "make a config drive: cloud-init's user data")
-      ->type_name("FILE")
-      ->group(group);
-  app.add_option("--meta-data", options_.meta_data, "its meta data (YAML or JSON)")
-      ->type_name("FILE")
-      ->group(group);
-  app.add_option("--network-data", options_.network_data,
-                 "its network data (OpenStack's network_data.json)")
-      ->type_name("FILE")
-      ->group(group);
+  const OptionGroup add(app, "Config drive");
+  add.value("--config-drive", options_.config_drive, "FILE|URL|BASE64",
+            "put this config drive onto the disk: ISO 9660 or FAT, as\n"
+            "it is, gzipped, or as base64 text (- for standard input)");
+  add.value("--user-data", options_.user_data, "FILE",
+            "make a config drive: cloud-init's user data");
+  add.value("--meta-data", options_.meta_data, "FILE", "its meta data (YAML or JSON)");
+  add.value("--network-data", options_.network_data, "FILE",
+            "its network data (OpenStack's network_data.json)");
 }
 
 Result<ConfigDriveOptions> ConfigDriveGrammar::understand() {
@@ -252,19 +228,14 @@ Result<ConfigDriveOptions> ConfigDriveGrammar::understand() {
 }
 
 ReportingGrammar::ReportingGrammar(CLI::App& app) : app_(app) {
-  const char* const group = "Reporting";
-  app.add_option("--progress", progress_,
-                 "bar, json (one event a line on standard output), none, or\n"
-                 "auto: a bar on a terminal (default)")
-      ->type_name("MODE")
-      ->group(group);
-  app.add_option("--report-url", options_.report_url, "POST every event there (CloudEvents, JSON)")
-      ->type_name("URL")
-      ->group(group);
-  app.add_option("--report-token-file", options_.report_token_file,
-                 "file whose first line is the bearer token for it")
-      ->type_name("FILE")
-      ->group(group);
+  const OptionGroup add(app, "Reporting");
+  add.value("--progress", progress_, "MODE",
+            "bar, json (one event a line on standard output), none, or\n"
+            "auto: a bar on a terminal (default)");
+  add.value("--report-url", options_.report_url, "URL",
+            "POST every event there (CloudEvents, JSON)");
+  add.value("--report-token-file", options_.report_token_file, "FILE",
+            "file whose first line is the bearer token for it");
 }
 
 Result<ReportingOptions> ReportingGrammar::understand() {
@@ -284,20 +255,14 @@ Result<ReportingOptions> ReportingGrammar::understand() {
 }
 
 ResourceGrammar::ResourceGrammar(CLI::App& app) : app_(app) {
-  const char* const group = "Resources";
-  app.add_option("--memory-limit", memory_limit_, "memory for image data (64M; at least 32M)")
-      ->type_name("BYTES")
-      ->group(group);
-  app.add_option("--scratch-dir", options_.scratch_dir,
-                 "where an image may be stored that neither streams nor fits\n"
-                 "on the disk behind its own contents (default: nowhere)")
-      ->type_name("DIR")
-      ->group(group);
-  app.add_option("--threads", threads_,
-                 "decoding threads, 1 to 16 (default: one more than the cores,\n"
-                 "at most 8)")
-      ->type_name("N")
-      ->group(group);
+  const OptionGroup add(app, "Resources");
+  add.value("--memory-limit", memory_limit_, "BYTES", "memory for image data (64M; at least 32M)");
+  add.value("--scratch-dir", options_.scratch_dir, "DIR",
+            "where an image may be stored that neither streams nor fits\n"
+            "on the disk behind its own contents (default: nowhere)");
+  add.value("--threads", threads_, "N",
+            "decoding threads, 1 to 16 (default: one more than the cores,\n"
+            "at most 8)");
 }
 
 Result<ResourceOptions> ResourceGrammar::understand() {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
+
 #include "agent/text/quantity.hpp"
 #include "disk/core/units.hpp"
 
@@ -47,6 +49,17 @@ std::vector<std::string> describe(const Error& error) {
   return lines;
 }
 
+std::string digest_line(const JobResult& result) {
+  const Digest& digest = result.image->digest;
+  return fmt::format("{} {} ({})", name(digest.type), digest.hex,
+                     result.verified ? "as expected" : "NOT VERIFIED: nothing to compare with");
+}
+
+std::string time_spent(const JobResult& result) {
+  return format_duration(
+      std::chrono::milliseconds(static_cast<std::int64_t>(result.seconds * 1000)));
+}
+
 std::vector<std::string> describe(const JobResult& result, bool dry_run) {
   const std::string& device = result.device;
   if (result.error) {
@@ -56,7 +69,6 @@ std::vector<std::string> describe(const JobResult& result, bool dry_run) {
     return lines;
   }
   const auto& progress = result.progress;
-  const auto spent = std::chrono::milliseconds(static_cast<std::int64_t>(result.seconds * 1000));
   const double rate =
       result.seconds > 0 ? static_cast<double>(progress.received) / result.seconds : 0;
   std::vector<std::string> lines;
@@ -66,15 +78,12 @@ std::vector<std::string> describe(const JobResult& result, bool dry_run) {
         format_bytes(image->virtual_size), format_bytes(progress.received), image->format,
         image->compression.empty() || image->compression == "none" ? ""
                                                                    : ", " + image->compression));
-    lines.push_back(
-        fmt::format("  {} {} ({})", name(image->digest.type), image->digest.hex,
-                    result.verified ? "as expected" : "NOT VERIFIED: nothing to compare with"));
+    lines.push_back("  " + digest_line(result));
   }
   if (result.finished && !result.finished->kind.empty())
     lines.push_back("  " + table_line(*result.finished));
   lines.push_back(fmt::format("  {}, {}/s received; {} {}, {} zeroed; peak memory {}",
-                              format_duration(spent),
-                              format_bytes(static_cast<std::uint64_t>(rate)),
+                              time_spent(result), format_bytes(static_cast<std::uint64_t>(rate)),
                               format_bytes(progress.written), dry_run ? "to write" : "written",
                               format_bytes(progress.zeroed), format_bytes(result.peak_rss)));
   if (dry_run) lines.push_back("  dry run: " + state_line(DiskState::untouched, device));

@@ -8,7 +8,6 @@
 #include "agent/cli/help.hpp"
 #include "agent/cli/job_command.hpp"
 #include "agent/cli/result_text.hpp"
-#include "agent/text/quantity.hpp"
 #include "disk/core/units.hpp"
 
 namespace ingot::agent {
@@ -18,9 +17,8 @@ class VerifyGrammar final : public CommandGrammar {
  public:
   explicit VerifyGrammar(CLI::App& app)
       : CommandGrammar(app), image_(app), reporting_(app), resources_(app), network_(app) {
-    app.add_option("--device", device_, "the disk, or a regular file (required)")
-        ->type_name("DEV")
-        ->group("Target");
+    OptionGroup(app, "Target")
+        .value("--device", device_, "DEV", "the disk, or a regular file (required)");
   }
 
   Result<Command> understand() override {
@@ -50,26 +48,19 @@ class VerifyCommand final : public JobCommand {
 
  private:
   JobResult work(const JobContext& context) override {
-    VerifyRequest request = options_.request;
-    request.transfer = transfer();
-    if (auto read = read_manifest(options_.os_image, request.image); !read)
-      return failed_job(read.error(), request.device);
-    return run_job(request, context);
+    return run_image_job(options_, options_.request.device, context);
   }
 
   std::vector<std::string> describe(const JobResult& result) const override {
     if (result.error) return agent::describe(*result.error);
     std::vector<std::string> lines;
-    const auto spent = std::chrono::milliseconds(static_cast<std::int64_t>(result.seconds * 1000));
     if (const auto& image = result.image) {
       lines.push_back(fmt::format("{} holds the image: a {} disk from {} of {}", result.device,
                                   format_bytes(image->virtual_size),
                                   format_bytes(result.progress.received), image->format));
-      lines.push_back(
-          fmt::format("  {} {} ({})", name(image->digest.type), image->digest.hex,
-                      result.verified ? "as expected" : "NOT VERIFIED: nothing to compare with"));
+      lines.push_back("  " + digest_line(result));
     }
-    lines.push_back(fmt::format("  {}, {} compared; peak memory {}", format_duration(spent),
+    lines.push_back(fmt::format("  {}, {} compared; peak memory {}", time_spent(result),
                                 format_bytes(result.progress.verified),
                                 format_bytes(result.peak_rss)));
     return lines;
@@ -81,10 +72,8 @@ class VerifyCommand final : public JobCommand {
 }  // namespace
 
 std::unique_ptr<CommandGrammar> verify_grammar(CLI::App& ingot) {
-  CLI::App& app = *ingot.add_subcommand("verify", "compare a disk with an image");
-  app.description(std::string(kVerifyAbout));
-  app.footer(std::string(kVerifyFooter));
-  return std::make_unique<VerifyGrammar>(app);
+  return std::make_unique<VerifyGrammar>(
+      add_command(ingot, "verify", "compare a disk with an image", kVerifyAbout, kVerifyFooter));
 }
 
 int run_command(const VerifyOptions& options) {

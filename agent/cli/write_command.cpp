@@ -20,9 +20,9 @@ class WriteGrammar final : public CommandGrammar {
         reporting_(app),
         resources_(app),
         network_(app) {
-    app.add_flag("--verify-readback", verify_readback_,
-                 "read the disk back before it is made bootable, and compare")
-        ->group("Target");
+    OptionGroup(app, "Target")
+        .flag("--verify-readback", verify_readback_,
+              "read the disk back before it is made bootable, and compare");
   }
 
   Result<Command> understand() override {
@@ -56,11 +56,7 @@ class WriteCommand final : public JobCommand {
 
  private:
   JobResult work(const JobContext& context) override {
-    WriteRequest request = options_.request;
-    request.transfer = transfer();
-    if (auto read = read_manifest(options_.os_image, request.image); !read)
-      return failed_job(read.error(), request.target.device);
-    return run_job(request, context);
+    return run_image_job(options_, options_.request.target.device, context);
   }
 
   std::vector<std::string> describe(const JobResult& result) const override {
@@ -73,10 +69,8 @@ class WriteCommand final : public JobCommand {
 }  // namespace
 
 std::unique_ptr<CommandGrammar> write_grammar(CLI::App& ingot) {
-  CLI::App& app = *ingot.add_subcommand("write", "write an image onto a disk");
-  app.description(std::string(kWriteAbout));
-  app.footer(std::string(kWriteFooter));
-  return std::make_unique<WriteGrammar>(app);
+  return std::make_unique<WriteGrammar>(
+      add_command(ingot, "write", "write an image onto a disk", kWriteAbout, kWriteFooter));
 }
 
 int run_command(const WriteOptions& options) {
