@@ -107,12 +107,14 @@ ImageGrammar::ImageGrammar(CLI::App& app) : app_(app) {
       ->allow_extra_args(false)
       ->group(group);
   app.add_option("--image-checksum", checksum_,
-                 "digest of the file as served, or the URL of a checksum\n"
-                 "file that lists it (SHA256SUMS and the like)")
+                 "digest of the file as served (HEX or sha256:HEX), or the\n"
+                 "URL of a checksum file that lists it (SHA256SUMS and the\n"
+                 "like)")
       ->type_name("SUM|URL")
       ->group(group);
   app.add_option("--image-checksum-type", checksum_type_,
-                 "md5, sha256, sha512, or auto: by its length (default)")
+                 "md5, sha256, sha512, or auto: by what names it, or its\n"
+                 "length (default)")
       ->type_name("TYPE")
       ->group(group);
   app.add_option("--image-format", format_,

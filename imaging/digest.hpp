@@ -2,6 +2,7 @@
 /// write as a checksum.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -14,6 +15,7 @@
 namespace ingot::imaging {
 
 enum class DigestType { md5, sha256, sha512 };
+inline constexpr std::array kDigestTypes{DigestType::md5, DigestType::sha256, DigestType::sha512};
 
 /// "md5", "sha256", "sha512".
 std::string_view name(DigestType type) noexcept;
@@ -47,9 +49,10 @@ struct ChecksumRequest {
   std::optional<DigestType> type;  ///< nothing: "auto", by the value's length
 };
 
-/// Reads a literal checksum: white space around it and upper case are allowed. The type is found by
-/// length (32 md5, 64 sha256, 128 sha512) unless declared, which must then agree.
-/// Errors: usage.checksum (not hex, odd length, sha1's or sha384's length, contradicts `declared`).
+/// Reads a literal checksum, "<hex>" or "sha256:<hex>": white space around it and upper case are
+/// allowed. The type is found by length (32 md5, 64 sha256, 128 sha512); what stands before a colon
+/// and what is declared must agree with that.
+/// Errors: usage.checksum (not hex, odd length, sha1's or sha384's length or name, contradictions).
 Result<Digest> parse_checksum(std::string_view text, std::optional<DigestType> declared);
 
 /// The type called `text` ("auto" and "" give nothing). Errors: usage.checksum.
@@ -57,14 +60,5 @@ Result<std::optional<DigestType>> parse_digest_type(std::string_view text);
 
 /// Whether a checksum value is the URL of a checksum file (http, https, file).
 bool is_checksum_url(std::string_view value) noexcept;
-
-/// Finds the checksum of `file_name` (the last path component of the image's URL) in the text of a
-/// checksum file: GNU ("<hex>  name", "<hex> *name"), BSD ("SHA256 (name) = <hex>"), a single bare
-/// value; '#' comments, PGP clear-sign armour and blank lines are passed over. Names are compared
-/// literally, an exact name first, then by the last component of "path/name"; two different values
-/// for one name are an error. `declared` picks among several types for one name.
-/// Errors: checksum.list.
-Result<Digest> find_checksum(std::string_view list, std::string_view file_name,
-                             std::optional<DigestType> declared);
 
 }  // namespace ingot::imaging

@@ -68,7 +68,4 @@ Result<SecretBytes> fetch_secret(const std::string& url, const TransferOptions& 
 /// parameter (signed URLs carry secrets there). Text that is no URL comes back as it is.
 std::string redacted(std::string_view url);
 
-/// The last path component of `url`, percent-decoded, without query or fragment.
-std::string url_file_name(std::string_view url);
-
 }  // namespace ingot::imaging

@@ -31,4 +31,7 @@ Result<Url> follow_redirect(const Url& base, std::string_view location);
 /// Same scheme, host and port: credentials given for one may be sent to the other.
 bool same_origin(const Url& a, const Url& b) noexcept;
 
+/// The path of `url`, percent-decoded, without query or fragment; text that is no URL as it is.
+std::string url_path(std::string_view url);
+
 }  // namespace ingot::imaging
