@@ -229,12 +229,16 @@ TEST(ChecksumListTest, WhatNothingNamesMayBeAmbiguous) {
               HasSubstr("sha512 or blake2b"));
   EXPECT_THAT(found("# with sm3 and more\n" + kA + "  disk.img\n"), HasSubstr("sha256 or sm3"));
   EXPECT_THAT(found("# SHA512 and BLAKE2B\n" + kSha512 + "  disk.img\n"), HasSubstr("or blake2b"));
+  EXPECT_THAT(found("# SHA512 HASH\n" + kSha512 + "  x\n# now all of the BLAKE2B values\n" +
+                    kBlake + "  disk.img\n"),
+              HasSubstr("sha512 or blake2b"))
+      << "a heading ends where another algorithm is spoken of";
   // The values of two algorithms, and nothing says so.
   EXPECT_THAT(found(kBlake + "  disk.img\n" + kSha512 + "  disk.img\n"), HasSubstr("ambiguous"));
   // What publishers write about, and that is no second algorithm of this length.
   for (const std::string& harmless :
        {std::string("# made with sha512sum; see SHA256SUMS, md5 and sha1 too"),
-        kA + "  blake2b.img", std::string("# blake2xyz, md5deep, 12sm3, b2, b3, sha3rd")}) {
+        kA + "  blake2b.img", std::string("# blake2xyz, xblake2b, 12sha3, b2, sha3rd")}) {
     EXPECT_EQ(found(kSha512 + "  disk.img\n" + harmless + "\n"), kSha512) << harmless;
     EXPECT_EQ(found(harmless + "\n" + kSha512 + "  disk.img\n"), kSha512) << harmless;
   }
@@ -307,6 +311,14 @@ TEST(ChecksumListTest, GpgPrintMd) {
   EXPECT_EQ(found(name + ": \n   MD5 = 90 01 50 98 3C D2 4F B0  D6 96 3F 7D 28 E1 7F 72\n" + name +
                       ": \nSHA256 = BA7816BF 8F01CFEA 414140DE 5DAE2223 B00361A3 96177A9C B410FF61 "
                       "F20015AD\n",
+                  name),
+            sha256);
+  const std::string value =
+      "AAAAAAAA AAAAAAAA AAAAAAAA AAAAAAAA AAAAAAAA AAAAAAAA AAAAAAAA AAAAAAAA";
+  EXPECT_EQ(found(name +
+                      ": \nSHA256 = BA7816BF 8F01CFEA 414140DE 5DAE2223 B00361A3 96177A9C B410FF61 "
+                      "F20015AD\nn: \nSHA256 = " +
+                      value + "\nothers:\n\n" + value + "\n",
                   name),
             sha256);
   // Of standard input: values alone.
