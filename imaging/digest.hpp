@@ -1,4 +1,4 @@
-/// Digests of the image as served: their computation (OpenSSL EVP), and checksum files.
+/// Digests of the image as served: their computation (OpenSSL EVP).
 #pragma once
 
 #include <cstddef>
@@ -28,14 +28,5 @@ class Hasher {
   struct State;
   std::unique_ptr<State> state_;
 };
-
-/// Finds the checksum of `file_name` (the last path component of the image's URL) in the text of a
-/// checksum file: GNU ("<hex>  name", "<hex> *name"), BSD ("SHA256 (name) = <hex>"), a single bare
-/// value; '#' comments, PGP clear-sign armour and blank lines are passed over. Names are compared
-/// literally, an exact name first, then by the last component of "path/name"; two different values
-/// for one name are an error. `declared` picks among several types for one name.
-/// Errors: checksum.list.
-Result<Digest> find_checksum(std::string_view list, std::string_view file_name,
-                             std::optional<DigestType> declared);
 
 }  // namespace ingot::imaging

@@ -46,7 +46,8 @@ Examples:
 
 The image:
   http, https and file URLs. Compression (gzip, xz, zstd, bzip2, lz4, and a tar that holds one
-  image) and format are found by content. The checksum is of the file as it is served.
+  image) and format are found by content. The checksum is of the file as it is served; in a
+  checksum file, the line that names the image's path counts before one that names only the file.
 
 Events (--progress json on standard output, --report-url by POST as CloudEvents):
   started, phase, progress, retry, note, and a result as the last one, whatever happens.

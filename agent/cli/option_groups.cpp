@@ -108,10 +108,12 @@ ImageGrammar::ImageGrammar(CLI::App& app) : app_(app) {
            "the image; given again: mirrors of the same file, tried\n"
            "in this order");
   add.value("--image-checksum", checksum_, "SUM|URL",
-            "digest of the file as served, or the URL of a checksum\n"
-            "file that lists it (SHA256SUMS and the like)");
+            "digest of the file as served (HEX or sha256:HEX), or the\n"
+            "URL of a checksum file that lists it (SHA256SUMS and the\n"
+            "like)");
   add.value("--image-checksum-type", checksum_type_, "TYPE",
-            "md5, sha256, sha512, or auto: by its length (default)");
+            "md5, sha256, sha512, or auto: by what names it, or its\n"
+            "length (default)");
   add.value("--image-format", format_, "FORMAT",
             "raw, qcow2, vmdk, vhd, vhdx, vdi, or auto: by content\n"
             "(default). One that the content contradicts is refused");

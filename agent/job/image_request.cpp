@@ -7,6 +7,7 @@
 
 #include "agent/job/memory_budget.hpp"
 #include "disk/core/url_text.hpp"
+#include "imaging/checksum_list.hpp"
 #include "imaging/source.hpp"
 
 namespace ingot::agent {
@@ -66,8 +67,8 @@ Result<void> find_expected_digest(ImageJob& job, std::stop_token stop) {
   auto list = imaging::fetch_text(url, job.request.transfer, kMaxChecksumList, std::move(stop));
   if (!list) return tl::unexpected(list.error().with_context("fetching the checksum file"));
   // Mirrors hold the same file, but may name it differently; the first is the original.
-  const std::string name = url_file_name(job.request.urls.front());
-  auto digest = imaging::find_checksum(*list, name, job.checksum.type);
+  const auto image = imaging::ListedImage::at_urls(job.request.urls.front(), url);
+  auto digest = imaging::find_checksum(*list, image, job.checksum.type);
   if (!digest) return tl::unexpected(digest.error().with_context("in " + redacted(url)));
   job.request.expected = *std::move(digest);
   return {};

@@ -26,7 +26,7 @@ Result<ImageJob> image_job(const ImageOptions& image, const ResourceOptions& res
 /// Remarks what nothing verifies.
 void warn_of_unverified(const ImageJob& job, JobOwner& owner);
 
-/// A checksum that is a URL: fetches the list and looks the image up by its file name, so that
+/// A checksum that is a URL: fetches the list and looks the image up by its path, so that
 /// `job.request.expected` is known afterwards. Errors: source.*, checksum.list.
 Result<void> find_expected_digest(ImageJob& job, std::stop_token stop);
 

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 
+#include "disk/core/digest_names.hpp"
 #include "disk/core/printable.hpp"
 
 namespace ingot {
@@ -46,36 +47,56 @@ std::string_view name(DigestType type) noexcept {
 }
 
 Result<Digest> parse_checksum(std::string_view text, std::optional<DigestType> declared) {
-  const std::string hex = lower(trimmed(text));
-  if (hex.empty()) return fail(Errc::usage_checksum, "the checksum is empty", kTypeAdvice);
+  const std::string all = lower(trimmed(text));
+  std::string hex = all;
+  std::optional<DigestType> prefix;
+  if (const auto colon = all.find(':'); colon != std::string::npos) {
+    const std::string_view word = trimmed(std::string_view(all).substr(0, colon));
+    for (const auto known : kDigestTypes)
+      if (word == name(known)) prefix = known;
+    const auto other = algorithms_in(word);
+    if (prefix)
+      hex = trimmed(std::string_view(all).substr(colon + 1));
+    else if (!other.empty() && other.front().begin == 0 && other.front().end == word.size())
+      return fail(Errc::usage_checksum,
+                  fmt::format("the checksum {} is a {} value, which is not supported", quoted(all),
+                              quoted(word)),
+                  "use md5:, sha256: or sha512: and the value, or the value alone");
+  }
+  if (hex.empty())
+    return fail(
+        Errc::usage_checksum,
+        prefix ? fmt::format("the checksum {} has no value", quoted(all)) : "the checksum is empty",
+        kTypeAdvice);
   if (hex.find_first_not_of("0123456789abcdef") != std::string::npos)
     return fail(Errc::usage_checksum,
                 fmt::format("the checksum {} is not a hexadecimal number", quoted(hex)),
-                "give the value alone, or the http, https or file URL of a checksum file");
+                "give the value (with or without md5:, sha256: or sha512: in front), or the http, "
+                "https or file URL of a checksum file");
   const auto refuse = [&](std::string_view why) {
-    return fail(Errc::usage_checksum, fmt::format("the checksum {} {}", quoted(hex), why),
+    return fail(Errc::usage_checksum, fmt::format("the checksum {} {}", quoted(all), why),
                 kTypeAdvice);
   };
   Digest digest{DigestType::sha256, hex};
-  switch (hex.size()) {
-    case 32:
-      digest.type = DigestType::md5;
-      break;
-    case 64:
-      digest.type = DigestType::sha256;
-      break;
-    case 128:
-      digest.type = DigestType::sha512;
-      break;
-    case 40:
-      return refuse("has sha1's length (40 digits), and sha1 is not supported");
-    case 56:
-      return refuse("has sha224's length (56 digits), and sha224 is not supported");
-    case 96:
-      return refuse("has sha384's length (96 digits), and sha384 is not supported");
-    default:
-      return refuse(fmt::format("has {} digits, which no supported type has", hex.size()));
-  }
+  const std::string_view usual = usual_algorithm(hex.size());
+  if (usual.empty())
+    return refuse(fmt::format("has {} digits, which no supported type has", hex.size()));
+  const auto* const type = std::find_if(kDigestTypes.begin(), kDigestTypes.end(),
+                                        [&](DigestType known) { return usual == name(known); });
+  if (type == kDigestTypes.end())
+    return refuse(
+        fmt::format("has {0}'s length ({1} digits), and {0} is not supported", usual, hex.size()));
+  digest.type = *type;
+  if (prefix && declared && *prefix != *declared)
+    return fail(Errc::usage_checksum,
+                fmt::format("the checksum {} says {}, but its type was given as {}", quoted(all),
+                            name(*prefix), name(*declared)),
+                "correct the type, or leave it out");
+  if (prefix && *prefix != digest.type)
+    return fail(Errc::usage_checksum,
+                fmt::format("the checksum {} says {} but has {}'s length ({} digits)", quoted(all),
+                            name(*prefix), name(digest.type), hex.size()),
+                "correct what stands before the colon, or leave it out");
   if (declared && *declared != digest.type)
     return fail(Errc::usage_checksum,
                 fmt::format("the checksum {} has {}'s length ({} digits) but its type was given "
@@ -88,7 +109,7 @@ Result<Digest> parse_checksum(std::string_view text, std::optional<DigestType> d
 Result<std::optional<DigestType>> parse_digest_type(std::string_view text) {
   const std::string type = lower(trimmed(text));
   if (type.empty() || type == "auto") return std::optional<DigestType>();
-  for (const auto known : {DigestType::md5, DigestType::sha256, DigestType::sha512})
+  for (const auto known : kDigestTypes)
     if (type == name(known)) return std::optional(known);
   return fail(Errc::usage_checksum,
               fmt::format("the checksum type {} is not supported", quoted(type)),

@@ -1,6 +1,7 @@
 /// Checksums as users and manifests give them: types, values, and what may be written for one.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@
 namespace ingot {
 
 enum class DigestType { md5, sha256, sha512 };
+inline constexpr std::array kDigestTypes{DigestType::md5, DigestType::sha256, DigestType::sha512};
 
 /// "md5", "sha256", "sha512".
 std::string_view name(DigestType type) noexcept;
@@ -26,9 +28,10 @@ struct ChecksumRequest {
   std::optional<DigestType> type;  ///< nothing: "auto", by the value's length
 };
 
-/// Reads a literal checksum: white space around it and upper case are allowed. The type is found by
-/// length (32 md5, 64 sha256, 128 sha512) unless declared, which must then agree.
-/// Errors: usage.checksum (not hex, odd length, sha1's or sha384's length, contradicts `declared`).
+/// Reads a literal checksum, "<hex>" or "sha256:<hex>": white space around it and upper case are
+/// allowed. The type is found by length (32 md5, 64 sha256, 128 sha512); what stands before a colon
+/// and what is declared must agree with that.
+/// Errors: usage.checksum (not hex, odd length, sha1's or sha384's length or name, contradictions).
 Result<Digest> parse_checksum(std::string_view text, std::optional<DigestType> declared);
 
 /// The type called `text` ("auto" and "" give nothing). Errors: usage.checksum.

@@ -72,31 +72,26 @@ std::string redacted(std::string_view url) {
   return out;
 }
 
-std::string url_file_name(std::string_view url) {
+std::string url_path(std::string_view url) {
   const auto start = authority_start(url);
-  std::string_view path = url;
-  if (start) {
-    path = path.substr(userinfo_end(url, *start));
-    path = path.substr(0, path.find_first_of("?#"));
-    const auto slash = path.find('/');
-    path = slash == std::string_view::npos ? std::string_view() : path.substr(slash);
-  }
-  path = path.substr(path.rfind('/') + 1);  // npos + 1 is 0
-  if (!start) return std::string(path);
-  std::string name;
+  if (!start) return std::string(url);
+  std::string_view path = url.substr(userinfo_end(url, *start));
+  path = path.substr(0, path.find_first_of("?#"));
+  path = path.substr(std::min(path.find('/'), path.size()));
+  std::string decoded;
   for (std::size_t i = 0; i < path.size(); ++i) {
     if (path[i] == '%' && path.size() - i > 2) {
       const auto high = hex_digit(path[i + 1]);
       const auto low = hex_digit(path[i + 2]);
       if (high && low) {
-        name += static_cast<char>(*high * 16 + *low);
+        decoded += static_cast<char>(*high * 16 + *low);
         i += 2;
         continue;
       }
     }
-    name += path[i];
+    decoded += path[i];
   }
-  return name;
+  return decoded;
 }
 
 }  // namespace ingot

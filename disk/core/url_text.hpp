@@ -1,4 +1,4 @@
-/// URLs as text: shown without their secrets, and the name of the file that they lead to.
+/// URLs as text: shown without their secrets, and their paths.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@ namespace ingot {
 /// parameter (signed URLs carry secrets there). Text that is no URL comes back as it is.
 std::string redacted(std::string_view url);
 
-/// The last path component of `url`, percent-decoded, without query or fragment.
-std::string url_file_name(std::string_view url);
+/// The path of `url`, percent-decoded, without query or fragment; text that is no URL as it is.
+std::string url_path(std::string_view url);
 
 }  // namespace ingot

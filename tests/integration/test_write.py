@@ -123,7 +123,7 @@ class Write(rig.Case):
         device = self.loop(self.size)
         good = {a: rig.digest(self.image, a) for a in ("md5", "sha256", "sha512")}
         for algorithm, value in good.items():
-            for text in (value, value.upper(), f"  {value}\n"):
+            for text in (value, value.upper(), f"  {value}\n", f"{algorithm}:{value}"):
                 for declared in ([], ["--image-checksum-type", "auto"], ["--image-checksum-type", algorithm]):
                     outcome = self.write(self.url, device, "--image-checksum", text, *declared)
                     self.assertEqual(outcome.code, 0, outcome)
@@ -135,7 +135,8 @@ class Write(rig.Case):
             self.assert_not_bootable(device)
         for args in (["--image-checksum", good["md5"], "--image-checksum-type", "sha256"],
                      ["--image-checksum", rig.digest(self.image, "sha1")], ["--image-checksum", rig.digest(self.image, "sha384")],
-                     ["--image-checksum", "hello"], ["--image-checksum", good["md5"], "--image-checksum-type", "crc32"], []):
+                     ["--image-checksum", "hello"], ["--image-checksum", "sha512:" + good["sha256"]],
+                     ["--image-checksum", "sha256:" + good["sha256"], "--image-checksum-type", "sha512"], ["--image-checksum", good["md5"], "--image-checksum-type", "crc32"], []):
             with self.subTest(args=args):
                 self.assertEqual(self.write(self.url, device, *args).code, 2)
         outcome = self.write(self.url, device, "--insecure-no-checksum")
@@ -163,6 +164,50 @@ class Write(rig.Case):
             with self.subTest(kind=kind):
                 outcome = self.write(self.url, device, "--image-checksum", f"{self.server}/SUMS")
                 self.assertEqual((outcome.code, outcome.error_class), (4, "checksum"), outcome)
+
+    def test_checksum_file_with_paths(self):
+        device = self.loop(self.size)
+        os.mkdir(self.path("sub"))
+        os.link(self.image, self.path("sub/x.raw"))
+        with open(self.path("x.raw"), "wb") as file:
+            file.write(b"another image")
+        for dot in ("", "./"):
+            with open(self.path("SUMS"), "w") as file:
+                file.write(f"{rig.digest(self.path('x.raw'))}  {dot}x.raw\n{self.sum}  {dot}sub/x.raw\n")
+            for url in ("sub/x.raw", "./sub/x.raw", "sub/x%2eraw?x.raw"):
+                with self.subTest(dot=dot, url=url):
+                    outcome = self.write(f"{self.server}/{url}", device, "--image-checksum", f"{self.server}/SUMS")
+                    self.assertEqual(outcome.code, 0, outcome)
+        self.assert_disk_is(device, self.raw)
+
+    def test_checksum_file_of_other_algorithms(self):
+        device = self.loop(self.size, fill=7)
+        before = rig.digest(device)
+        name = os.path.basename(self.image)
+        blake = rig.digest(self.image, "blake2b")
+        wrong = {"B2SUMS": (f"{blake}  {name}\n", "blake2b"), "DIGESTS": (f"# BLAKE2B HASH\n{blake}  {name}\n", "blake2b"),
+                 "SUMS": (f"{rig.digest(self.image, 'sha1')}  {name}\n", "sha1"),
+                 "README": (f"{blake}  {name}\nAll of these are values of BLAKE2B!\n", "sha512 or blake2b")}
+        for file_name, (text, algorithm) in wrong.items():
+            with open(self.path(file_name), "w") as file:
+                file.write(text)
+            with self.subTest(file=file_name):
+                outcome = self.write(self.url, device, "--image-checksum", f"{self.server}/{file_name}")
+                self.assertEqual((outcome.code, outcome.result["error"]["code"]), (4, "checksum.list"), outcome)
+                self.assertIn(algorithm, outcome.result["error"]["message"])
+                self.assertEqual(outcome.result["disk_state"], "untouched")
+                self.assertEqual(rig.digest(device), before)
+        # What gpg and Gentoo write holds ours as well.
+        sha512 = rig.digest(self.image, "sha512").upper()
+        groups = [" ".join(sha512[i:i + 8] for i in range(at, at + 64, 8)) for at in (0, 64)]
+        right = {"DIGESTS": f"# BLAKE2B HASH\n{blake}  {name}\n# SHA512 HASH\n{sha512}  {name}\n",
+                 "gpg": f"{name}: SHA512 = {groups[0]}\n          {groups[1]}\n"}
+        for file_name, text in right.items():
+            with open(self.path(file_name), "w") as file:
+                file.write(text)
+            with self.subTest(right=file_name):
+                outcome = self.write(self.url, device, "--image-checksum", f"{self.server}/{file_name}")
+                self.assertEqual(outcome.code, 0, outcome)
 
     # Manifests.
 

@@ -1,9 +1,9 @@
 // find_checksum(): the lists that publishers really serve, names that look like patterns, and
 // everything that must not be guessed.
+#include "imaging/checksum_list.hpp"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include "imaging/digest.hpp"
 
 namespace ingot::imaging {
 namespace {
@@ -16,15 +16,20 @@ const std::string kB(64, 'b');
 const std::string kMd5(32, 'd');
 const std::string kSha512(128, 'e');
 const std::string kSha1(40, '1');
+const std::string kBlake(128, 'c');
 
-std::string found(const std::string& list, const std::string& file = "disk.img",
+std::string found(const std::string& list, const ListedImage& image,
                   std::optional<DigestType> declared = {}) {
-  const auto digest = find_checksum(list, file, declared);
+  const auto digest = find_checksum(list, image, declared);
   if (!digest) {
     EXPECT_EQ(digest.error().code(), Errc::checksum_list);
     return digest.error().message();
   }
   return digest->hex;
+}
+std::string found(const std::string& list, const std::string& file = "disk.img",
+                  std::optional<DigestType> declared = {}) {
+  return found(list, ListedImage("/" + file, "/SUMS", true), declared);
 }
 
 TEST(ChecksumListTest, GnuLines) {
@@ -83,6 +88,64 @@ TEST(ChecksumListTest, EscapedNames) {
   EXPECT_EQ(found(kA + "  na\\\\me\n", "na\\\\me"), kA) << "not escaped without the mark";
 }
 
+// Names as lists have them, the one of the image first.
+struct PathCase {
+  const char* image;
+  const char* list;
+  std::vector<std::string> right;
+  std::vector<std::string> wrong;
+};
+
+TEST(ChecksumListTest, PathsFromTheListsFolder) {
+  const std::vector<PathCase> cases = {
+      {"https://h/pub/sub/x.raw", "https://h/pub/SUMS", {"sub/x.raw"}, {"x.raw", "y/x.raw"}},
+      {"https://h/pub/x.raw", "https://h/pub/SUMS", {"x.raw"}, {"sub/x.raw", "pub/x.raw"}},
+      {"https://h/pub/x.raw", "https://h/pub/SUMS", {"./x.raw"}, {"./sub/x.raw"}},
+      {"https://h/pub/./sub/x.raw", "https://h/a/../pub/SUMS", {"././sub//x.raw"}, {"x.raw"}},
+      {"https://h/pub/sub/x.raw?s=/x.raw", "https://h/pub/SUMS?d=/a/", {"sub/x.raw"}, {"x.raw"}},
+      {"https://h/pub/a%20b/x%2eraw#f", "https://h/p%75b/SUMS", {"a b/x.raw"}, {"x.raw"}},
+      {"https://h/pub/x.raw", "https://h/pub/sums/SUMS", {"../x.raw"}, {"x.raw", "sums/x.raw"}},
+      {"https://h/pub/sub/x.raw", "https://h/pub/SUMS", {"old/../sub/x.raw"}, {"old/x.raw"}},
+      {"http://u:p@H/pub/sub/x.raw", "https://h:443/pub/SUMS", {"sub/x.raw"}, {"x.raw"}},
+      {"file:///pub/sub/x.raw", "file://localhost/pub/SUMS", {"sub/x.raw"}, {"x.raw"}},
+      {"https://h/sub/x.raw", "https://h/SUMS", {"sub/x.raw"}, {"old/sub/x.raw", "x.raw"}},
+      // One of these is not the base name of the other: base names count where no path does.
+      {"https://h/pub/sub/x.raw", "https://h/pub/SUMS", {"x.raw"}, {"sub/xx.raw", "old/x.raw"}},
+  };
+  for (const auto& [image, list, right, wrong] : cases) {
+    std::string text;
+    for (const auto& name : wrong) text += kB + "  " + name + "\n";
+    for (const auto& name : right) text += kA + "  " + name + "\n";
+    for (const auto& name : wrong) text += "SHA256 (" + name + ") = " + kB + "\n";
+    EXPECT_EQ(found(text, ListedImage::at_urls(image, list)), kA) << image << ' ' << list;
+  }
+}
+
+TEST(ChecksumListTest, ListsElsewhereByTheLongestCommonEnd) {
+  const std::vector<PathCase> cases = {
+      {"https://h/pub/v2/x.raw", "https://o/SUMS", {"v2/x.raw"}, {"x.raw", "v1/x.raw"}},
+      {"https://h/pub/v2/x.raw", "https://o/SUMS", {"old/v2/x.raw"}, {"x.raw", "old/v1/x.raw"}},
+      {"https://h/pub/v2/x.raw", "https://o/SUMS", {"/srv/v2/x.raw"}, {"/srv/v1/x.raw"}},
+      {"https://h/pub/v2/x.raw", "https://o/SUMS", {"x.raw"}, {"v1/x.raw"}},
+      {"https://h/pub/v2/x.raw", "https://o/SUMS", {"../v2/x.raw"}, {"../x.raw", "v1/x.raw"}},
+      {"https://h/pub/v2/x.raw", "https://h/sums/SUMS", {"v2/x.raw"}, {"x.raw"}},
+      {"https://h/pub/x.raw", "https://h:8443/pub/SUMS", {"pub/x.raw"}, {"x.raw"}},
+      {"https://h/pub/x.raw", "file:///pub/SUMS", {"pub/x.raw"}, {"x.raw"}},
+  };
+  for (const auto& [image, list, right, wrong] : cases) {
+    std::string text;
+    for (const auto& name : wrong) text += kB + "  " + name + "\n";
+    for (const auto& name : right) text += kA + "  " + name + "\n";
+    EXPECT_EQ(found(text, ListedImage::at_urls(image, list)), kA) << image << ' ' << list;
+  }
+  EXPECT_THAT(found(kA + "  y.raw\n", ListedImage::at_urls("http://h/s/x.raw", "http://h/SUMS")),
+              HasSubstr("no line for \"s/x.raw\""));
+  EXPECT_THAT(found(kA + "  y.raw\n", ListedImage::at_urls("http://h/s/x.raw", "http://o/SUMS")),
+              HasSubstr("no line for \"x.raw\""));
+  EXPECT_THAT(found(kA + "  s\n", ListedImage::at_urls("http://h/s/", "http://h/SUMS")),
+              HasSubstr("no line for \"\""));
+}
+
 TEST(ChecksumListTest, PathsByTheirLastComponent) {
   EXPECT_EQ(found(kA + "  ./disk.img\n"), kA);
   EXPECT_EQ(found(kA + "  images/x86/disk.img\n" + kB + "  images/other.img\n"), kA);
@@ -110,6 +173,168 @@ TEST(ChecksumListTest, ClearSignedLists) {
                            "-----BEGIN PGP SIGNATURE-----\n\n" + kB + "  disk.img\n=abcd\n" +
                            "-----END PGP SIGNATURE-----\n";
   EXPECT_EQ(found(list), kA);
+}
+
+// Gentoo's DIGESTS, and others with headings.
+TEST(ChecksumListTest, HeadingsNameTheAlgorithm) {
+  const std::string list =
+      "-----BEGIN PGP SIGNED MESSAGE-----\nHash: BLAKE2B\n\n"
+      "# BLAKE2B HASH\n" +
+      kBlake +
+      "  disk.img\n"
+      "# SHA512 HASH\n" +
+      kSha512 +
+      "  disk.img\n"
+      "# BLAKE2B HASH\n" +
+      kBlake +
+      "  disk.img.CONTENTS.gz\n"
+      "# SHA512 HASH\n" +
+      kBlake +
+      "  disk.img.CONTENTS.gz\n"
+      "-----BEGIN PGP SIGNATURE-----\n\nabcd\n-----END PGP SIGNATURE-----\n";
+  EXPECT_EQ(found(list), kSha512);
+  EXPECT_EQ(found(list, "disk.img", DigestType::sha512), kSha512);
+  EXPECT_THAT(found(list, "disk.img", DigestType::sha256), HasSubstr("only blake2b, sha512"));
+  EXPECT_THAT(found("# BLAKE2B HASH\n" + kBlake + "  disk.img\n"),
+              AllOf(HasSubstr("only blake2b"), HasSubstr("not supported")));
+  EXPECT_THAT(found("# BLAKE2B HASH\n" + kBlake + "  disk.img\n", "disk.img", DigestType::sha512),
+              HasSubstr("only blake2b"));
+  for (const std::string heading :
+       {"# SHA512 HASH", "## sha-512 ##", "SHA512:", "[sha512]", "sha512sum", "# SHA2-512 of all",
+        "# SHA512 checksums for Foo 12", "Hash: SHA512", "# SHA512 HASH\n# for amd64\n"}) {
+    EXPECT_EQ(found("# BLAKE2B HASH\n" + kBlake + "  disk.img\n" + heading + "\n" + kSha512 +
+                    "  disk.img\n"),
+              kSha512)
+        << heading;
+  }
+  EXPECT_EQ(found("# WHIRLPOOL HASH\n" + kBlake + "  x\n" + kA + "  disk.img\n"), kA)
+      << "a heading is for values of its length";
+}
+
+TEST(ChecksumListTest, WhatNothingNamesMayBeAmbiguous) {
+  for (const std::string other :
+       {"BLAKE2B", "blake2b-512", "SHA3-512", "Whirlpool", "B2SUMS", "sha3"}) {
+    const std::string list =
+        kSha512 + "  disk.img\n# what follows are no longer " + other + " digests of the files\n";
+    EXPECT_THAT(found(list), AllOf(HasSubstr("does not say whether"), HasSubstr("sha512 or")))
+        << other;
+    EXPECT_EQ(found(list, "disk.img", DigestType::sha512), kSha512) << other;
+    EXPECT_THAT(found(list, "disk.img", DigestType::sha256), HasSubstr("no sha256")) << other;
+    EXPECT_EQ(found(list, ListedImage("/disk.img", "/SHA512SUMS", true)), kSha512) << other;
+    EXPECT_EQ(found(list + kMd5 + "  disk.img\n", "disk.img", DigestType::md5), kMd5) << other;
+  }
+  EXPECT_EQ(found("# we have no BLAKE2B\n" + kSha512 + "  disk.img\n" + kA + "  disk.img\n"), kA)
+      << "of that length no other is spoken of";
+  EXPECT_THAT(found("BLAKE2b (x) = " + kBlake + "\n" + kSha512 + "  disk.img\n"),
+              HasSubstr("sha512 or blake2b"));
+  EXPECT_THAT(found("# with sm3 and more\n" + kA + "  disk.img\n"), HasSubstr("sha256 or sm3"));
+  EXPECT_THAT(found("# SHA512 and BLAKE2B\n" + kSha512 + "  disk.img\n"), HasSubstr("or blake2b"));
+  EXPECT_THAT(found("# SHA512 HASH\n" + kSha512 + "  x\n# now all of the BLAKE2B values\n" +
+                    kBlake + "  disk.img\n"),
+              HasSubstr("sha512 or blake2b"))
+      << "a heading ends where another algorithm is spoken of";
+  // The values of two algorithms, and nothing says so.
+  EXPECT_THAT(found(kBlake + "  disk.img\n" + kSha512 + "  disk.img\n"), HasSubstr("ambiguous"));
+  // What publishers write about, and that is no second algorithm of this length.
+  for (const std::string& harmless :
+       {std::string("# made with sha512sum; see SHA256SUMS, md5 and sha1 too"),
+        kA + "  blake2b.img", std::string("# blake2xyz, xblake2b, 12sha3, b2, sha3rd")}) {
+    EXPECT_EQ(found(kSha512 + "  disk.img\n" + harmless + "\n"), kSha512) << harmless;
+    EXPECT_EQ(found(harmless + "\n" + kSha512 + "  disk.img\n"), kSha512) << harmless;
+  }
+}
+
+TEST(ChecksumListTest, TheListsNameNamesTheAlgorithm) {
+  const auto in = [](const std::string& name, const std::string& hex) {
+    return found(hex + "  disk.img\n", ListedImage("/p/disk.img", "/p/" + name, true));
+  };
+  for (const char* name : {"SHA512SUMS", "SHA512SUMS.txt", "disk.img.sha512", "x.sha512sum", "SUMS",
+                           "Foo-40-x86_64-CHECKSUM", "sha-512.txt", "MD5SUMS", "DIGESTS"})
+    EXPECT_EQ(in(name, kSha512), kSha512) << name;
+  for (const char* name : {"B2SUMS", "disk.img.b2sum", "BLAKE2SUMS", "BLAKE2BSUMS", "WHIRLPOOLSUMS",
+                           "SHA3-512SUMS", "SHA3SUMS", "disk.img.sha3", "x-sha3-512.txt"})
+    EXPECT_THAT(in(name, kSha512), AllOf(HasSubstr("only "), HasSubstr("not supported"))) << name;
+  for (const char* name : {"B3SUMS", "SHA512-256SUMS", "SHA3-256SUMS", "disk.img.sm3"})
+    EXPECT_THAT(in(name, kA), AllOf(HasSubstr("only "), HasSubstr("not supported"))) << name;
+  EXPECT_THAT(found(kSha512, ListedImage("/disk.img", "/disk.img.b2", true)), kSha512);
+  EXPECT_THAT(found(kSha512, ListedImage("/disk.img", "/disk.img.b2sum", true)),
+              HasSubstr("only blake2b"));
+  EXPECT_EQ(found(kSha512, ListedImage("/blake2b.img", "/blake2b.img.SUM", true)), kSha512)
+      << "the image's name says nothing";
+  EXPECT_EQ(found("SHA512 (disk.img) = " + kSha512, ListedImage("/disk.img", "/B2SUMS", true)),
+            kSha512)
+      << "a line's own name counts first";
+}
+
+// As gpg 2.2.40 prints them: of "abc".
+TEST(ChecksumListTest, GpgPrintMd) {
+  const std::string md5 = "900150983cd24fb0d6963f7d28e17f72";
+  const std::string sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+  const std::string sha512 =
+      "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+      "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f";
+  EXPECT_EQ(found("disk.img: 90 01 50 98 3C D2 4F B0  D6 96 3F 7D 28 E1 7F 72\n"), md5);
+  const std::string two =
+      "disk.img: BA7816BF 8F01CFEA 414140DE 5DAE2223 B00361A3 96177A9C B410FF61\n"
+      "          F20015AD\n"
+      "other: g.img: BA7816BF 8F01CFEA 414140DE 5DAE2223 B00361A3 96177A9C\r\n"
+      "               B410FF61 00000000\r\n";
+  EXPECT_EQ(found(two), sha256);
+  EXPECT_EQ(found(two, "other: g.img"), sha256.substr(0, 56) + "00000000");
+  EXPECT_THAT(found(two, "third"), HasSubstr("\"disk.img\", \"other: g.img\""));
+  const std::string all =
+      "disk.img:    MD5 = 90 01 50 98 3C D2 4F B0  D6 96 3F 7D 28 E1 7F 72\n"
+      "disk.img:   SHA1 = A999 3E36 4706 816A BA3E  2571 7850 C26C 9CD0 D89D\n"
+      "disk.img: RMD160 = 8EB2 08F7 E05D 987A 9B04  4A8E 98C6 B087 F15A 0BFC\n"
+      "disk.img: SHA224 = 23097D22 3405D822 8642A477 BDA255B3 2AADBCE4 BDA0B3F7\n"
+      "                   E36C9DA7\n"
+      "disk.img: SHA256 = BA7816BF 8F01CFEA 414140DE 5DAE2223 B00361A3 96177A9C\n"
+      "                   B410FF61 F20015AD\n"
+      "disk.img: SHA384 = CB00753F 45A35E8B B5A03D69 9AC65007 272C32AB 0EDED163\n"
+      "                   1A8B605A 43FF5BED 8086072B A1E7CC23 58BAECA1 34C825A7\n"
+      "disk.img: SHA512 = DDAF35A1 93617ABA CC417349 AE204131 12E6FA4E 89A97EA2\n"
+      "                   0A9EEEE6 4B55D39A 2192992A 274FC1A8 36BA3C23 A3FEEBBD\n"
+      "                   454D4423 643CE80E 2A9AC94F A54CA49F\n";
+  EXPECT_EQ(found(all), sha512);
+  EXPECT_EQ(found(all, "disk.img", DigestType::sha256), sha256);
+  EXPECT_EQ(found(all, "disk.img", DigestType::md5), md5);
+  // A name of more than some 36 characters stands on a line of its own.
+  const std::string name(60, 'n');
+  EXPECT_EQ(found(name +
+                      ": \n"
+                      "DDAF35A1 93617ABA CC417349 AE204131 12E6FA4E 89A97EA2 0A9EEEE6 4B55D39A "
+                      "2192992A\n"
+                      " 274FC1A8 36BA3C23 A3FEEBBD 454D4423 643CE80E 2A9AC94F A54CA49F\n" +
+                      name + "o: \n   MD5 = 90 01 50 98 3C D2 4F B0  D6 96 3F 7D 28 E1 7F 72\n",
+                  name),
+            sha512);
+  EXPECT_EQ(found(name + ": \n   MD5 = 90 01 50 98 3C D2 4F B0  D6 96 3F 7D 28 E1 7F 72\n" + name +
+                      ": \nSHA256 = BA7816BF 8F01CFEA 414140DE 5DAE2223 B00361A3 96177A9C B410FF61 "
+                      "F20015AD\n",
+                  name),
+            sha256);
+  const std::string value =
+      "AAAAAAAA AAAAAAAA AAAAAAAA AAAAAAAA AAAAAAAA AAAAAAAA AAAAAAAA AAAAAAAA";
+  EXPECT_EQ(found(name +
+                      ": \nSHA256 = BA7816BF 8F01CFEA 414140DE 5DAE2223 B00361A3 96177A9C B410FF61 "
+                      "F20015AD\nn: \nSHA256 = " +
+                      value + "\nothers:\n\n" + value + "\n",
+                  name),
+            sha256);
+  // Of standard input: values alone.
+  EXPECT_EQ(found("BA7816BF 8F01CFEA 414140DE 5DAE2223 B00361A3 96177A9C B410FF61 F20015AD\n"),
+            sha256);
+  EXPECT_EQ(found("SHA256:\nBA7816BF 8F01CFEA 414140DE 5DAE2223 B00361A3 96177A9C B410FF61 "
+                  "F20015AD\n"),
+            sha256);
+  // Cut short, another group size, and lines that only look like it.
+  EXPECT_THAT(found("disk.img: BA7816BF 8F01CFEA 414140DE 5DAE2223 B00361A3\n"),
+              HasSubstr("only sha1"));
+  EXPECT_THAT(found("disk.img: BA7816BF 8F01CFEA 414140DE 5DAE2223 B00361A3 96177A9C B410FF61\n"
+                    "          F200\n"),
+              HasSubstr("sha224"));
+  EXPECT_EQ(found("Date: 20 24\nsize: 1234 5678\n" + kA + "\n"), kA);
+  EXPECT_EQ(found("12345678 12345678\n" + kA + "\n"), kA);
 }
 
 TEST(ChecksumListTest, WhatIsNoList) {

@@ -10,6 +10,7 @@
 namespace ingot::imaging {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 constexpr std::string_view kMd5OfAbc = "900150983cd24fb0d6963f7d28e17f72";
@@ -65,6 +66,18 @@ TEST(ParseChecksumTest, TypeByLengthCaseAndSpace) {
   EXPECT_EQ(digest.value(), (Digest{DigestType::sha256, std::string(kSha256OfAbc)}));
 }
 
+TEST(ParseChecksumTest, TypeInFront) {
+  for (const auto& [type, hex] :
+       {std::pair{DigestType::md5, kMd5OfAbc}, std::pair{DigestType::sha256, kSha256OfAbc},
+        std::pair{DigestType::sha512, kSha512OfAbc}}) {
+    const Digest digest{type, std::string(hex)};
+    const std::string text = std::string(name(type)) + ":" + std::string(hex);
+    EXPECT_EQ(parse_checksum(text, {}).value(), digest);
+    EXPECT_EQ(parse_checksum(" " + text + "\n", type).value(), digest);
+  }
+  EXPECT_EQ(parse_checksum("SHA256: " + std::string(64, 'A'), {})->hex, std::string(64, 'a'));
+}
+
 TEST(ParseChecksumTest, Refused) {
   const auto refused = [](const std::string& text, std::optional<DigestType> declared = {}) {
     const auto digest = parse_checksum(text, declared);
@@ -78,6 +91,18 @@ TEST(ParseChecksumTest, Refused) {
   EXPECT_THAT(refused(std::string(63, 'a')), HasSubstr("63 digits"));
   EXPECT_THAT(refused(std::string(64, 'g')), HasSubstr("hexadecimal"));
   EXPECT_THAT(refused(std::string(64, 'a'), DigestType::md5), HasSubstr("sha256's length"));
+  EXPECT_THAT(refused("sha512:" + std::string(64, 'a')),
+              AllOf(HasSubstr("says sha512"), HasSubstr("sha256's length")));
+  EXPECT_THAT(refused("sha256:" + std::string(64, 'a'), DigestType::sha512),
+              AllOf(HasSubstr("says sha256"), HasSubstr("given as sha512")));
+  EXPECT_THAT(refused("sha512:" + std::string(64, 'a'), DigestType::sha256), HasSubstr("sha512"));
+  for (const char* other : {"sha1", "SHA384", "blake2b", "sha3-256", "sm3"})
+    EXPECT_THAT(refused(other + (":" + std::string(64, 'a'))), HasSubstr("not supported")) << other;
+  EXPECT_THAT(refused("sha256:"), HasSubstr("no value"));
+  EXPECT_THAT(refused("sha256:sha256:" + std::string(64, 'a')), HasSubstr("hexadecimal"));
+  EXPECT_THAT(refused("sha256:https://h/SUMS"), HasSubstr("hexadecimal"));
+  EXPECT_THAT(refused("ftp://h/SUMS"), HasSubstr("hexadecimal"));
+  EXPECT_THAT(refused(":" + std::string(64, 'a')), HasSubstr("hexadecimal"));
   refused("");
   refused(" \n");
   refused("0x" + std::string(62, 'a'));

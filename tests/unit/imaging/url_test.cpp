@@ -86,21 +86,22 @@ TEST(RedactedTest, CredentialsAndQueryValues) {
   for (const auto& [url, shown] : cases) EXPECT_EQ(redacted(url), shown) << url;
 }
 
-TEST(UrlFileNameTest, LastComponentDecoded) {
+TEST(UrlPathTest, DecodedWithoutQuery) {
   const std::vector<std::pair<std::string, std::string>> cases = {
-      {"http://host/a/disk.qcow2", "disk.qcow2"},
-      {"http://host/a/disk%201.img?x=/y#/z", "disk 1.img"},
-      {"http://u:p@host/disk.img", "disk.img"},
-      {"http://host/a%2zb%", "a%2zb%"},
-      {"http://host/a+b", "a+b"},
-      {"http://host/dir/", ""},
+      {"http://host/a/disk.qcow2", "/a/disk.qcow2"},
+      {"http://host/a%2fb/disk%201.img?x=/y#/z", "/a/b/disk 1.img"},
+      {"http://u:p@host/disk.img", "/disk.img"},
+      {"http://u:p/q@host/disk.img", "/disk.img"},
+      {"http://host/a%2zb%", "/a%2zb%"},
+      {"http://host/a+b", "/a+b"},
+      {"http://host/dir/", "/dir/"},
       {"http://host", ""},
       {"http://host?file=/x", ""},
-      {"file:///x/y%c3%a9", "y\xc3\xa9"},
-      {"/plain/pa%20th", "pa%20th"},
+      {"file:///x/y%c3%a9", "/x/y\xc3\xa9"},
+      {"/plain/pa%20th", "/plain/pa%20th"},
       {"name", "name"},
   };
-  for (const auto& [url, file] : cases) EXPECT_EQ(url_file_name(url), file) << url;
+  for (const auto& [url, path] : cases) EXPECT_EQ(url_path(url), path) << url;
 }
 
 }  // namespace

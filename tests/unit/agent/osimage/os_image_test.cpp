@@ -84,6 +84,15 @@ TEST(OsImage, ChecksumMayBeAUrlOrMissing) {
   EXPECT_FALSE(parse_os_image(changed("type: md5", "type: auto"), "m.yaml").value().checksum.type);
 }
 
+TEST(OsImage, ChecksumMayHaveItsTypeInFront) {
+  const std::string md5 = "d41d8cd98f00b204e9800998ecf8427e";
+  EXPECT_EQ(parse_os_image(changed(md5, "md5:" + md5), "m.yaml").value().checksum.value_or_url,
+            "md5:" + md5);
+  expect_refused(changed(md5, "sha256:" + md5), "m.yaml:15:");
+  expect_refused(changed(md5, "sha256:" + std::string(64, 'a')), "given as md5");
+  expect_refused(changed(md5, "sha1:" + md5), "not supported");
+}
+
 TEST(OsImage, WrongFieldsAreNamedWithTheirLine) {
   expect_refused(changed("management.loft.sh/v1", "v1"), "m.yaml:1: apiVersion: 'v1'");
   expect_refused(changed("kind: OSImage", "kind: Pod"), "m.yaml:2: kind: 'Pod'");
