@@ -40,7 +40,7 @@ class WriteJob {
   }
 
   Result<void> write_onto(const disk::Claim& target) {
-    INGOT_TRY(find_expected_digest(request_.image, job_.token()));
+    INGOT_TRY(find_expected_digest(request_.image, listener_, job_.token()));
     INGOT_TRY(fit_config_drive(target));
 
     disk::WriterOptions options;
