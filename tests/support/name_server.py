@@ -2,6 +2,7 @@
 """A name server for tests: name_server.py ADDRESS ANSWER [SECONDS ANSWER]
 
 ANSWER is nxdomain, servfail, refused, nothing, or the IPv4 address of every name; after SECONDS it is the second one.
+"DOMAIN=ANSWER,ANSWER" has one for the names in DOMAIN, and another for all others.
 Prints a line once it listens, on port 53, and then every name it is asked for.
 """
 import socket
@@ -40,9 +41,12 @@ def main():
         packet, client = server.recvfrom(4096)
         if later and time.monotonic() - start >= float(later[0]):
             answer = later[1]
-        print(question(packet)[0], flush=True)
-        if answer != "nothing":
-            server.sendto(reply(packet, answer), client)
+        name = question(packet)[0]
+        print(name, flush=True)
+        domain, _, special = answer.split(",")[0].rpartition("=")
+        chosen = special if not domain or name.endswith("." + domain) else answer.split(",")[1]
+        if chosen != "nothing":
+            server.sendto(reply(packet, chosen), client)
 
 
 main()
