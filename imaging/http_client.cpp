@@ -2,18 +2,25 @@
 
 #include <curl/curl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <new>
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "disk/core/printable.hpp"
 #include "disk/core/url_text.hpp"
 #include "imaging/http_errors.hpp"
+#include "imaging/name_lookup.hpp"
+#include "imaging/network_facts.hpp"
 
 namespace ingot::imaging {
 namespace {
@@ -21,7 +28,12 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kPollAtMost{1000};  // libcurl has timers of its own between our looks
+constexpr milliseconds kPollAtMost{1000};   // libcurl has timers of its own between our looks
+constexpr milliseconds kAskNamesFor{1000};  // of servers that have just been asked
+constexpr std::size_t kMostTried = 4;       // addresses of a host, in a message
+constexpr const char* kMirrorAdvice =
+    "a provisioning network often has no way out and knows no names outside: images are usually "
+    "mirrored to a server on that network; name one there, or check ";
 
 void initialize_curl() {
   static const CURLcode once = curl_global_init(CURL_GLOBAL_DEFAULT);  // for the process's life
@@ -62,6 +74,12 @@ struct HttpClient::Impl {
   bool has_body = false;
   Clock::time_point last_activity;
   std::array<char, CURL_ERROR_SIZE> curl_text{};
+  struct Address {
+    sockaddr_storage address;
+    socklen_t length;
+  };
+  std::array<Address, kMostTried> tried{};  // that libcurl wanted to connect to
+  std::size_t tried_count = 0;
 
   Impl(const TransferOptions& o, std::stop_token s)
       : options(o), stop(std::move(s)), multi(curl_multi_init()), easy(curl_easy_init()) {
@@ -110,6 +128,8 @@ struct HttpClient::Impl {
     set(CURLOPT_WRITEDATA, this);
     set(CURLOPT_PREREQFUNCTION, &Impl::connected_callback);
     set(CURLOPT_PREREQDATA, this);
+    set(CURLOPT_OPENSOCKETFUNCTION, &Impl::socket_callback);
+    set(CURLOPT_OPENSOCKETDATA, this);
   }
 
   Attempt get(const HttpRequest& wanted, HttpReceiver& taker);
@@ -117,6 +137,8 @@ struct HttpClient::Impl {
   Attempt drive();
   Attempt judge(CURLcode code);
   TransferFailure connection_failure(CURLcode code);
+  TransferFailure lookup_failure(CURLcode code);
+  TransferFailure no_connection(std::string reason, Errc error, long os_error);
   std::unique_ptr<curl_slist, SlistDeleter> set_credentials_and_headers();
 
   // The callbacks are C code's; an exception (lack of memory) must not pass through it.
@@ -133,6 +155,11 @@ struct HttpClient::Impl {
     static_cast<Impl*>(self)->last_activity = Clock::now();
     return CURL_PREREQFUNC_OK;
   }
+  static curl_socket_t socket_callback(void* self, curlsocktype, curl_sockaddr* to) noexcept {
+    static_cast<Impl*>(self)->remember(*to);
+    return ::socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+  }
+  void remember(const curl_sockaddr& to) noexcept;
   bool on_header(std::string_view line);
   bool on_head();
   bool on_body(std::string_view bytes);
@@ -208,6 +235,7 @@ Attempt HttpClient::Impl::once() {
   parser = {};
   verdict.reset();
   redirected = connected = has_body = false;
+  tried_count = 0;
   curl_text.front() = '\0';
   const auto headers = set_credentials_and_headers();
   set(CURLOPT_URL, url.text.c_str());
@@ -294,6 +322,55 @@ bool HttpClient::Impl::on_body(std::string_view bytes) {
   return taken.has_value() || end(std::move(taken).error());
 }
 
+void HttpClient::Impl::remember(const curl_sockaddr& to) noexcept {
+  if (tried_count == tried.size() || to.addrlen > sizeof(sockaddr_storage)) return;
+  Address& next = tried[tried_count++];
+  std::memcpy(&next.address, &to.addr, to.addrlen);
+  next.length = to.addrlen;
+}
+
+// libcurl says the same whatever the reason, so the name servers are asked once more.
+TransferFailure HttpClient::Impl::lookup_failure(CURLcode code) {
+  const bool timed_out = code == CURLE_OPERATION_TIMEDOUT;
+  const bool proxys = code == CURLE_COULDNT_RESOLVE_PROXY;
+  std::string name = url.host;
+  if (proxys) {  // "Could not resolve proxy: NAME"
+    const std::string_view text(curl_text.data());
+    const auto before = text.rfind(' ');
+    name = before == std::string_view::npos ? "" : std::string(text.substr(before + 1));
+  }
+  LookupFailure found = explain_lookup(name, std::min(kAskNamesFor, options.retry_deadline), stop);
+  if (timed_out) found.reason = "looking up the server or its proxy took too long: " + found.reason;
+  TransferFailure failure{
+      TransferFailure::Verdict::transient,
+      Error(Errc::source_unreachable,
+            fmt::format("{}: {}{}", what, proxys ? "of the proxy, " : "", found.reason),
+            proxys ? "check --proxy, http_proxy and no_proxy"
+                   : std::string(kMirrorAdvice) + "the name and --proxy")};
+  failure.no_such_name = found.no_such_name && !timed_out;
+  return failure;
+}
+
+// `reason`, with the addresses that were tried and the way there.
+TransferFailure HttpClient::Impl::no_connection(std::string reason, Errc error, long os_error) {
+  std::vector<std::string> ways;
+  bool route_found = false;
+  for (const Address& one : std::span(tried).first(tried_count)) {
+    const auto* const address = reinterpret_cast<const sockaddr*>(&one.address);
+    const Route route = route_to(address, one.length);
+    route_found = route_found || route.error == 0;
+    ways.push_back(in_words(address, one.length, true) + ' ' + in_words(route));
+  }
+  if (!ways.empty()) reason += fmt::format(" ({})", fmt::join(ways, "; "));
+  const bool nowhere =
+      os_error == ENETUNREACH || os_error == EHOSTUNREACH || (!ways.empty() && !route_found);
+  if (nowhere) reason += "; " + network_in_words();
+  return {TransferFailure::Verdict::transient,
+          Error(error, what + ": " + reason,
+                nowhere ? std::string(kMirrorAdvice) + "routes, DHCP and --proxy"
+                        : "check that the server runs, the port, routes, firewalls and proxy")};
+}
+
 TransferFailure HttpClient::Impl::connection_failure(CURLcode code) {
   using Verdict = TransferFailure::Verdict;
   long os_error = 0;
@@ -324,16 +401,16 @@ TransferFailure HttpClient::Impl::connection_failure(CURLcode code) {
   switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
-      return failure(Verdict::transient, Errc::source_unreachable,
-                     "check the host's name and this machine's name servers");
+      return lookup_failure(code);
     case CURLE_COULDNT_CONNECT:
     case CURLE_PROXY:
-      return failure(Verdict::transient, Errc::source_unreachable,
-                     "check that the server runs, the port, routes and firewalls");
+      return no_connection(reason, Errc::source_unreachable, os_error);
     case CURLE_OPERATION_TIMEDOUT:
-      reason = fmt::format("no connection within {} ms",
-                           std::min(options.connect_timeout, options.retry_deadline).count());
-      return failure(Verdict::transient, Errc::source_timeout, "check routes, firewalls and proxy");
+      if (tried_count == 0) return lookup_failure(code);
+      return no_connection(
+          fmt::format("no connection within {} ms",
+                      std::min(options.connect_timeout, options.retry_deadline).count()),
+          Errc::source_timeout, os_error);
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_SSL_INVALIDCERTSTATUS:

@@ -112,8 +112,10 @@ Attempt HttpRangeReader::read_once(std::uint64_t offset, std::span<std::byte> ou
   HttpRequest request{at_redirect_target_ ? object_.url : object_.home, object_.home,
                       fmt::format("{}-{}", offset, offset + out.size() - 1),
                       object_.range_validator};
-  if (auto done = client_->get(request, receiver); !done)
+  if (auto done = client_->get(request, receiver); !done) {
+    done.error().no_such_name = false;  // it was known when the transfer started
     return ask_home_next(std::move(done), request);
+  }
   if (got < out.size())
     return try_again(Error(
         Errc::source_truncated,

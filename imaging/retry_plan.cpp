@@ -12,7 +12,9 @@ RetryPlan::RetryPlan(std::size_t mirrors, const TransferOptions& options, unsign
     : deadline_(options.retry_deadline),
       first_(std::max(options.backoff_first, milliseconds(1))),
       max_(std::max(options.backoff_max, first_)),
+      name_patience_(options.unknown_name_patience),
       out_(mirrors),
+      names_(mirrors),
       random_(seed) {}
 
 Result<RetryPlan::Next> RetryPlan::after(const TransferFailure& failed, bool progressed,
@@ -22,7 +24,9 @@ Result<RetryPlan::Next> RetryPlan::after(const TransferFailure& failed, bool pro
     failed_in_turn_ = 0;
     doublings_ = 0;
   }
-  const bool out = failed.verdict == TransferFailure::Verdict::mirror;
+  const auto unknown = unknown_for(failed, progressed, now);
+  const bool out =
+      failed.verdict == TransferFailure::Verdict::mirror || (unknown && *unknown >= name_patience_);
   if (out) {
     out_[mirror_] = failed.error;
     if (usable() == 0) return tl::unexpected(final_error());
@@ -37,17 +41,35 @@ Result<RetryPlan::Next> RetryPlan::after(const TransferFailure& failed, bool pro
                             failed.error.message(), spent.count(), attempts_),
                 failed.error.advice());
 
-  Next next{mirror_, milliseconds(0)};
+  Next next{mirror_, milliseconds(0), deadline_ - spent, true};
+  if (unknown && usable() == 1 && !out && name_patience_ - *unknown < next.left) {
+    next.left = name_patience_ - *unknown;
+    next.until_deadline = false;
+  }
   if (out || !progressed) next.mirror = *next_usable();
   if (failed_in_turn_ >= usable() || next.mirror == mirror_) {
     next.delay = backoff();
     if (failed.retry_after) next.delay = std::max(next.delay, *failed.retry_after);
-    next.delay = std::min(next.delay, deadline_ - spent);
+    next.delay = std::min(next.delay, next.left);
     failed_in_turn_ = 0;
   }
   mirror_ = next.mirror;
   ++attempts_;
   return next;
+}
+
+// For how long the name of the mirror that was asked has been one that does not exist; nothing if
+// it is not.
+std::optional<milliseconds> RetryPlan::unknown_for(const TransferFailure& failed, bool progressed,
+                                                   Clock::time_point now) {
+  Name& name = names_[mirror_];
+  name.proven = name.proven || progressed;
+  if (!failed.no_such_name || name.proven) {
+    name.unknown_since.reset();
+    return std::nullopt;
+  }
+  if (!name.unknown_since) name.unknown_since = now;
+  return std::chrono::duration_cast<milliseconds>(now - *name.unknown_since);
 }
 
 std::optional<std::size_t> RetryPlan::next_usable() const {

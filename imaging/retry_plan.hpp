@@ -18,6 +18,8 @@ namespace ingot::imaging {
 ///   - else the next usable one, round; back-off only once all usable ones failed in turn;
 ///   - back-off doubles from backoff_first to backoff_max, times a random factor of 0.5 to 1, and
 ///     is at least what the server asked for (Retry-After), but never past the deadline;
+///   - a mirror whose name does not exist is out after unknown_name_patience, unless it has brought
+///     bytes before;
 ///   - a mirror with a permanent failure is out; when all are, its error is the result
 ///     (source.changed before others, then the most preferred mirror's);
 ///   - the deadline counts from the last new byte: source.deadline, with the last cause.
@@ -31,6 +33,8 @@ class RetryPlan {
   struct Next {
     std::size_t mirror = 0;
     std::chrono::milliseconds delay{0};
+    std::chrono::milliseconds left{0};  ///< for how long it goes on, from now
+    bool until_deadline = true;         ///< that is up to the deadline
   };
   /// `failed` is the attempt at mirror(); `progressed` whether it brought new bytes.
   Result<Next> after(const TransferFailure& failed, bool progressed, Clock::time_point now,
@@ -44,10 +48,19 @@ class RetryPlan {
   [[nodiscard]] std::optional<std::size_t> next_usable() const;
   [[nodiscard]] std::size_t usable() const;
   [[nodiscard]] Error final_error() const;
+  [[nodiscard]] std::optional<std::chrono::milliseconds> unknown_for(const TransferFailure& failed,
+                                                                     bool progressed,
+                                                                     Clock::time_point now);
   std::chrono::milliseconds backoff();
 
-  const std::chrono::milliseconds deadline_, first_, max_;
+  struct Name {
+    bool proven = false;                             // bytes came from there
+    std::optional<Clock::time_point> unknown_since;  // without a break
+  };
+
+  const std::chrono::milliseconds deadline_, first_, max_, name_patience_;
   std::vector<std::optional<Error>> out_;  // by mirror: why it is out
+  std::vector<Name> names_;                // by mirror
   std::size_t mirror_ = 0;
   std::size_t failed_in_turn_ = 0;  // since the last new byte or back-off
   int doublings_ = 0;

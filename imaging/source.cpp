@@ -84,7 +84,7 @@ class SourceStream final : public ByteStream {
       opened_told_ = true;
       opened_.set_value(object);
     };
-    for (;;) {
+    for (bool stalled = false;;) {
       const std::uint64_t high_water = feed_.high_water();
       const Url& mirror = mirrors_[plan.mirror()];
       const Attempt done = is_file(mirror) ? run_file_transfer(mirror, feed_, known, opened)
@@ -92,8 +92,11 @@ class SourceStream final : public ByteStream {
       if (known.total) counters_.bytes_expected = static_cast<std::int64_t>(*known.total);
       if (done) return {};
       if (stop_.stop_requested()) return fail(Errc::cancelled, "receiving the image: cancelled");
-      INGOT_TRY_ASSIGN(const auto next, plan.after(done.error(), feed_.high_water() > high_water,
+      const bool progressed = feed_.high_water() > high_water;
+      INGOT_TRY_ASSIGN(const auto next, plan.after(done.error(), progressed,
                                                    RetryPlan::Clock::now(), feed_.last_progress()));
+      if (!progressed && !stalled) listener_.on_stall(next.left, next.until_deadline);
+      stalled = !progressed;
       const Url& upcoming = mirrors_[next.mirror];
       listener_.on_retry(plan.attempts(), done.error().error.message(),
                          is_file(upcoming) ? 0 : http.resume_offset(upcoming));
@@ -151,7 +154,7 @@ namespace {
 // The whole of what `url` leads to, a slice at a time to `take`.
 template <class Take>
 Result<void> fetch_all(const std::string& url, const TransferOptions& options, std::size_t limit,
-                       std::stop_token stop, Take take) {
+                       std::stop_token stop, JobListener& listener, Take take) {
   const auto too_large = [&] {
     return fail(Errc::source_protocol,
                 fmt::format("fetching {}: it has more than {} bytes, too many for what it should "
@@ -160,7 +163,6 @@ Result<void> fetch_all(const std::string& url, const TransferOptions& options, s
                 "check what the URL leads to");
   };
   ProgressCounters counters;
-  SilentListener listener;
   DigestTap tap(DigestType::sha256, stop);
   INGOT_TRY_ASSIGN(const auto source,
                    open_source(
@@ -180,20 +182,24 @@ Result<void> fetch_all(const std::string& url, const TransferOptions& options, s
 }  // namespace
 
 Result<std::string> fetch_text(const std::string& url, const TransferOptions& options,
-                               std::size_t limit, std::stop_token stop) {
+                               std::size_t limit, std::stop_token stop, JobListener* listener) {
   std::string text;
-  INGOT_TRY(fetch_all(url, options, limit, stop, [&text](std::span<const std::byte> bytes) {
-    text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  }));
+  SilentListener nobody;
+  INGOT_TRY(fetch_all(url, options, limit, stop, listener != nullptr ? *listener : nobody,
+                      [&text](std::span<const std::byte> bytes) {
+                        text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+                      }));
   return text;
 }
 
 Result<SecretBytes> fetch_secret(const std::string& url, const TransferOptions& options,
                                  std::size_t limit, std::stop_token stop) {
   SecretBytes secret;
-  INGOT_TRY(fetch_all(url, options, limit, stop, [&secret](std::span<const std::byte> bytes) {
-    secret.insert(secret.end(), bytes.begin(), bytes.end());
-  }));
+  SilentListener nobody;
+  INGOT_TRY(
+      fetch_all(url, options, limit, stop, nobody, [&secret](std::span<const std::byte> bytes) {
+        secret.insert(secret.end(), bytes.begin(), bytes.end());
+      }));
   return secret;
 }
 

@@ -32,6 +32,8 @@ struct TransferOptions {
   std::chrono::milliseconds retry_deadline{300'000};  ///< since the last new byte, over all retries
   std::chrono::milliseconds backoff_first{500};       ///< doubles with jitter up to backoff_max
   std::chrono::milliseconds backoff_max{15'000};
+  /// For a name that does not exist, of a server that brought nothing yet; it may come with DHCP.
+  std::chrono::milliseconds unknown_name_patience{10'000};
 };
 
 /// The digest of the first `n` bytes that the source has delivered, waiting until they have been
@@ -57,8 +59,10 @@ Result<std::unique_ptr<ByteStream>> open_source(const std::vector<std::string>& 
                                                 std::stop_token stop);
 
 /// Fetches a small text (a checksum file, a manifest) with the same rules, `limit` bytes at most.
+/// `listener` is told about retries.
 Result<std::string> fetch_text(const std::string& url, const TransferOptions& options,
-                               std::size_t limit, std::stop_token stop);
+                               std::size_t limit, std::stop_token stop,
+                               JobListener* listener = nullptr);
 
 /// The same for bytes that are secret: a config drive.
 Result<SecretBytes> fetch_secret(const std::string& url, const TransferOptions& options,

@@ -20,6 +20,9 @@ struct TransferFailure {
   Error error;
   /// How long the server asked to be left alone.
   std::optional<std::chrono::milliseconds> retry_after = std::nullopt;
+  /// A name server says that the server's name does not exist (transient: the network may be just
+  /// coming up).
+  bool no_such_name = false;
 };
 
 /// How an attempt, or a step of it, ended.

@@ -73,9 +73,9 @@ std::string table_of(const std::vector<Disk>& disks) {
 }
 
 std::string choice_of(const HintedChoice& choice, const std::vector<Disk>& disks) {
-  std::string text = choice.chosen.empty() ? "\nThe root device hints choose no disk.\n"
-                                           : fmt::format("\nThe root device hints choose {}.\n",
-                                                         printable(choice.chosen));
+  // Why not, and what would choose each, is the error that follows.
+  if (choice.no_match) return "\nThe root device hints choose no disk.\n";
+  std::string text = fmt::format("\nThe root device hints choose {}.\n", printable(choice.chosen));
   for (std::size_t i = 0; i < disks.size(); ++i) {
     if (disks[i].name == choice.chosen) continue;
     text += fmt::format("  not {}: {}\n", printable(disks[i].name),

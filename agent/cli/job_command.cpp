@@ -32,6 +32,9 @@ class TerminalOwner final : public JobOwner {
   void on_retry(int attempt, const std::string& reason, std::uint64_t resume_offset) override {
     reporter_.on_retry(attempt, reason, resume_offset);
   }
+  void on_stall(std::chrono::milliseconds left, bool until_deadline) override {
+    reporter_.on_stall(left, until_deadline);
+  }
   void on_note(const std::string& text) override { reporter_.on_note(text); }
 
  private:

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <ranges>
+#include <string_view>
 
 #include "agent/text/quantity.hpp"
 #include "disk/core/units.hpp"
@@ -43,8 +45,13 @@ std::string table_line(const FinishedTable& finished) {
 }  // namespace
 
 std::vector<std::string> describe(const Error& error) {
-  std::vector<std::string> lines = {
-      fmt::format("error [{}]: {}", name(error.code()), error.message())};
+  std::vector<std::string> lines;
+  const std::string message = error.message();
+  for (const auto line : message | std::views::split('\n')) {
+    const std::string_view text(line.begin(), line.end());
+    lines.push_back(lines.empty() ? fmt::format("error [{}]: {}", name(error.code()), text)
+                                  : fmt::format("  {}", text));
+  }
   if (!error.advice().empty()) lines.push_back("  " + error.advice());
   return lines;
 }

@@ -61,10 +61,11 @@ void warn_of_unverified(const ImageJob& job, JobOwner& owner) {
         "it protects against accidents only");
 }
 
-Result<void> find_expected_digest(ImageJob& job, std::stop_token stop) {
+Result<void> find_expected_digest(ImageJob& job, JobListener& listener, std::stop_token stop) {
   if (job.checksum.value_or_url.empty()) return {};
   const std::string& url = job.checksum.value_or_url;
-  auto list = imaging::fetch_text(url, job.request.transfer, kMaxChecksumList, std::move(stop));
+  auto list =
+      imaging::fetch_text(url, job.request.transfer, kMaxChecksumList, std::move(stop), &listener);
   if (!list) return tl::unexpected(list.error().with_context("fetching the checksum file"));
   // Mirrors hold the same file, but may name it differently; the first is the original.
   const auto image = imaging::ListedImage::at_urls(job.request.urls.front(), url);

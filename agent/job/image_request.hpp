@@ -2,6 +2,7 @@
 #pragma once
 
 #include "agent/job/job.hpp"
+#include "disk/core/progress.hpp"
 #include "imaging/stream_image.hpp"
 
 namespace ingot::agent {
@@ -27,7 +28,8 @@ Result<ImageJob> image_job(const ImageOptions& image, const ResourceOptions& res
 void warn_of_unverified(const ImageJob& job, JobOwner& owner);
 
 /// A checksum that is a URL: fetches the list and looks the image up by its path, so that
-/// `job.request.expected` is known afterwards. Errors: source.*, checksum.list.
-Result<void> find_expected_digest(ImageJob& job, std::stop_token stop);
+/// `job.request.expected` is known afterwards. `listener` is told about retries.
+/// Errors: source.*, checksum.list.
+Result<void> find_expected_digest(ImageJob& job, JobListener& listener, std::stop_token stop);
 
 }  // namespace ingot::agent

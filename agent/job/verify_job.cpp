@@ -25,6 +25,9 @@ class Comparing final : public JobListener {
   void on_retry(int attempt, const std::string& reason, std::uint64_t resume_offset) override {
     listener_.on_retry(attempt, reason, resume_offset);
   }
+  void on_stall(std::chrono::milliseconds left, bool until_deadline) override {
+    listener_.on_stall(left, until_deadline);
+  }
   void on_note(const std::string& text) override { listener_.on_note(text); }
 
  private:
@@ -50,7 +53,7 @@ class VerifyJob final : public JobRun {
     for (const auto& use : opened.uses)
       listener.on_note(fmt::format("{} is {}: what it holds may change while it is compared",
                                    request_.device, use.text));
-    INGOT_TRY(find_expected_digest(image, job().token()));
+    INGOT_TRY(find_expected_digest(image, listener, job().token()));
     return compare(image, opened.target, listener, result);
   }
 

@@ -1,9 +1,11 @@
 #include "agent/report/job_reporter.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <utility>
 
+#include "agent/text/quantity.hpp"
 #include "agent/text/text.hpp"
 #include "disk/core/units.hpp"
 
@@ -21,6 +23,7 @@ JobReporter::JobReporter(const ProgressCounters& counters, Options options,
                          std::vector<std::unique_ptr<EventOutlet>> outlets)
     : counters_(counters),
       options_(options),
+      terminal_(::isatty(options.text_fd) == 1),
       outlets_(std::move(outlets)),
       bar_(options.text_fd),
       thread_([this] { run(); }) {}
@@ -43,12 +46,28 @@ void JobReporter::on_phase(Phase phase) {
   send(phase_event(phase));
 }
 
+void JobReporter::on_stall(std::chrono::milliseconds left, bool until_deadline) {
+  const std::lock_guard lock(mutex_);
+  stall_ = fmt::format("trying again for {}{}", format_duration(left),
+                       until_deadline ? " (--retry-deadline)" : ", if the network is coming up");
+}
+
 void JobReporter::on_retry(int attempt, const std::string& reason, std::uint64_t resume_offset) {
   const std::lock_guard lock(mutex_);
   if (options_.lines && lines_.size() < kMostLines)
-    lines_.push_back(fmt::format("ingot: retry {} from {}: {}", attempt,
-                                 format_bytes(resume_offset), printable(reason)));
+    lines_.push_back("ingot: " + retry_line(attempt, reason, resume_offset));
   send(retry_event(attempt, reason, resume_offset));
+}
+
+// On a terminal somebody waits: once what for and how long, and nothing twice.
+std::string JobReporter::retry_line(int attempt, const std::string& reason,
+                                    std::uint64_t resume_offset) {
+  const std::string stall = std::exchange(stall_, "");
+  const bool same = reason == std::exchange(last_reason_, reason);
+  if (terminal_ && !stall.empty())
+    return fmt::format("waiting: {}; {}; Ctrl-C stops", printable(reason), stall);
+  return fmt::format("retry {} from {}: {}", attempt, format_bytes(resume_offset),
+                     terminal_ && same ? "as before" : printable(reason));
 }
 
 void JobReporter::on_note(const std::string& text) {

@@ -36,6 +36,7 @@ class JobReporter final : public JobListener {
   ~JobReporter() override;
 
   void on_phase(Phase phase) override;
+  void on_stall(std::chrono::milliseconds left, bool until_deadline) override;
   void on_retry(int attempt, const std::string& reason, std::uint64_t resume_offset) override;
   void on_note(const std::string& text) override;
 
@@ -48,11 +49,14 @@ class JobReporter final : public JobListener {
 
  private:
   void run();
+  [[nodiscard]] std::string retry_line(int attempt, const std::string& reason,
+                                       std::uint64_t resume_offset);
   void tick(std::unique_lock<std::mutex>& lock, bool last);
   void send(const Event& event);
 
   const ProgressCounters& counters_;
   const Options options_;
+  const bool terminal_;
   const std::vector<std::unique_ptr<EventOutlet>> outlets_;
 
   std::mutex mutex_;  // everything down to the thread
@@ -60,6 +64,8 @@ class JobReporter final : public JobListener {
   Phase phase_ = Phase::connect;
   bool started_ = false, phase_told_ = false, stopping_ = false;
   std::vector<std::string> lines_;  // to be printed
+  std::string stall_;               // what the next retry begins, in words; else ""
+  std::string last_reason_;         // of a retry
   ProgressView view_;
   std::chrono::steady_clock::time_point last_progress_;
   ProgressBar bar_;  // the drawing thread's alone

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <string>
 
@@ -26,6 +27,9 @@ class JobListener {
  public:
   virtual ~JobListener() = default;
   virtual void on_phase(Phase phase) = 0;
+  /// Just before the on_retry() of the first attempt since the last new byte that brought none: it
+  /// is tried again for `left`, which is up to the retry deadline or less.
+  virtual void on_stall(std::chrono::milliseconds /*left*/, bool /*until_deadline*/) {}
   /// A transfer failed and goes on: attempt counts from 1, `resume_offset` is in file bytes.
   virtual void on_retry(int attempt, const std::string& reason, std::uint64_t resume_offset) = 0;
   /// Something the user should know that is no error ("the server offers no ranges").

@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <ranges>
 #include <string_view>
 
 #include "disk/core/units.hpp"
+#include "disk/inventory/attribute.hpp"
 
 namespace ingot::disk {
 namespace {
@@ -53,6 +55,8 @@ constexpr std::array<Known, 12> kKnown = {{
 
 constexpr std::size_t kMostHints = 64;
 constexpr std::size_t kLongestValue = 4096;
+constexpr std::size_t kMostListed = 20;  // disks, in a message
+constexpr std::size_t kLongestShown = 128;
 constexpr std::uint64_t kSmallestDefault = 4 * GiB;
 
 const Known* find_known(std::string_view name) {
@@ -60,13 +64,24 @@ const Known* find_known(std::string_view name) {
   return found == kKnown.end() ? nullptr : found;
 }
 
-// What a message may hold of a text from outside.
+// What a message may hold of a text from outside. One line, whatever it holds.
 std::string shown(std::string_view text) {
-  constexpr std::size_t kMost = 128;
-  std::string out(text.substr(0, kMost));
-  for (char& c : out)
-    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = '?';
-  return text.size() > kMost ? out + "…" : out;
+  std::string out = clean_text(text.substr(0, kLongestShown));
+  return text.size() > kLongestShown ? out + "…" : out;
+}
+
+// Whether a text means the same in JSON between a shell's single quotes.
+bool can_be_copied(const std::string& text) {
+  return !text.empty() && text.size() <= kLongestShown && std::ranges::all_of(text, [](char c) {
+    return c >= ' ' && c <= '~' && c != '\'' && c != '"' && c != '\\';
+  });
+}
+
+// "223.6 GiB, ATA Samsung SSD 860"
+std::string outline(const Disk& disk) {
+  const std::string text = format_bytes(disk.size);
+  const std::string what = clean_text(disk.vendor + ' ' + disk.model);
+  return what.empty() ? text : text + ", " + shown(what);
 }
 
 tl::unexpected<Error> malformed(std::string_view name, const std::string& what) {
@@ -257,20 +272,42 @@ Result<Disk> RootDeviceHints::choose(const std::vector<Disk>& disks) const {
   return no_match(disks);
 }
 
-tl::unexpected<Error> RootDeviceHints::no_match(const std::vector<Disk>& disks) const {
-  std::string all;
-  for (const Disk& disk : disks) {
-    const std::string reason = why_not(disk);
-    all += fmt::format("{} {}: {}", all.empty() ? ":" : ";", disk.name,
-                       reason.empty() ? "not reached, for another could not be compared" : reason);
+// A hint that this disk alone satisfies, as JSON: what it is by before where it is. "" if there is
+// none.
+std::string RootDeviceHints::only_for(const Disk& disk, const std::vector<Disk>& disks) {
+  for (const char* const name :
+       {"wwn", "serial", "wwn_with_extension", "by_path", "hctl", "name"}) {
+    for (const std::string& value : find_known(name)->values(disk)) {
+      if (!can_be_copied(value)) continue;
+      const auto hints = parse({{name, value}});
+      if (hints && std::ranges::all_of(disks, [&](const Disk& other) {
+            return (hints->judge(other).comparison == Comparison::equal) == (&other == &disk);
+          }))
+        return fmt::format(R"({{"{}": "{}"}})", name, value);
+    }
   }
-  if (disks.empty()) all = ": there is no disk at all";
-  return fail(
-      Errc::device_no_match,
-      (empty() ? "no disk is large enough" : "no disk satisfies the root device hints") + all,
-      empty() ? "attach a larger disk, or name one"
-              : "correct the hints; `ingot devices` "
-                "shows what each disk has");
+  return "";
+}
+
+tl::unexpected<Error> RootDeviceHints::no_match(const std::vector<Disk>& disks) const {
+  std::string text =
+      empty() ? "no disk is large enough" : "no disk satisfies the root device hints";
+  if (disks.empty())
+    return fail(Errc::device_no_match, text + ": there is no disk at all",
+                "check cables, controller and drivers; `ingot devices` shows what the kernel has");
+  text += empty() ? "; there are:" : "; there are, each with the hint that it fails first:";
+  for (const Disk& disk : disks | std::views::take(kMostListed)) {
+    const std::string reason = why_not(disk);
+    text += fmt::format("\n{}: {} ({})", shown(disk.name),
+                        reason.empty() ? "not reached, for another could not be compared" : reason,
+                        outline(disk));
+    const std::string hint = only_for(disk, disks);
+    text += hint.empty() ? "; no hint tells it apart" : "; to choose it: " + hint;
+  }
+  if (disks.size() > kMostListed) text += fmt::format("\nand {} more", disks.size() - kMostListed);
+  return fail(Errc::device_no_match, text,
+              empty() ? "attach a larger disk, or name one"
+                      : "correct the hints; `ingot devices` shows what each disk has");
 }
 
 }  // namespace ingot::disk

@@ -32,7 +32,8 @@ class RootDeviceHints {
 
   /// The first disk that satisfies all hints; without hints the smallest of at least 4 GiB, of
   /// equally large ones the first by name. A disk in use is chosen like any other: whoever claims
-  /// it is refused. Errors: device.no-match, with every disk and the hint that excluded it.
+  /// it is refused. Errors: device.no-match: a line for each disk (of many, the first), with the
+  /// hint that excluded it and one that would choose it.
   [[nodiscard]] Result<Disk> choose(const std::vector<Disk>& disks) const;
 
   /// The hint that excludes a disk and the disk's value ("size is 10 GiB, not >= 100"), or "" if
@@ -51,6 +52,7 @@ class RootDeviceHints {
     std::string reason;  // "" if it is satisfied
   };
 
+  [[nodiscard]] static std::string only_for(const Disk& disk, const std::vector<Disk>& disks);
   [[nodiscard]] static Verdict judge(const Hint& hint, const Disk& disk);
   [[nodiscard]] Verdict judge(const Disk& disk) const;
   [[nodiscard]] tl::unexpected<Error> no_match(const std::vector<Disk>& disks) const;

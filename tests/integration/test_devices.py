@@ -75,6 +75,12 @@ class Devices(rig.Case):
         self.assertEqual(none.code, 6, none)
         self.assertIn("[device.no-match]", none.err)
         self.assertIsNone(json.loads(none.out)["chosen"])
+        for device in (small, large):
+            line = next(line for line in none.err.splitlines() if line.startswith(f"ingot:   {device}: "))
+            self.assertIn(f"name is '{device}', not s== /dev/sdx (", line)
+            hint = line.split("to choose it: ")[1]
+            again = self.ingot("devices", "--root-device-hints", hint, small, large, "-o", "json")
+            self.assertEqual(json.loads(again.out)["chosen"], device, hint)
 
     def test_what_is_refused(self):
         file = self.path("file")

@@ -286,6 +286,7 @@ class Guards(rig.Case):
         self.assertEqual((outcome.code, outcome.error_code), (6, "device.no-match"), outcome)
         for reason in (f"{small}: size is 0.0625 GiB, not > 5", f"{large}: size is 5 GiB, not > 5"):
             self.assertIn(reason, outcome.result["error"]["message"])
+            self.assertIn(f"ingot:   {reason} (", outcome.err)
         outcome = self.by_hints({"colour": "blue"})
         self.assertEqual(outcome.code, 2, outcome)
         self.assertIn("usage.hints", outcome.err)

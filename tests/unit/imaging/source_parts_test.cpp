@@ -148,6 +148,61 @@ TEST(RetryPlanTest, DeadlineCountsFromTheLastNewByte) {
   EXPECT_THAT(over.error().message(), HasSubstr("the cause"));
 }
 
+TransferFailure no_such_name() {
+  TransferFailure failure = transient("no such name");
+  failure.no_such_name = true;
+  return failure;
+}
+
+TEST(RetryPlanTest, ANameThatDoesNotExistIsTriedForAShortWhile) {
+  TransferOptions patient = options();
+  patient.retry_deadline = 300s;
+  RetryPlan plan(1, patient, 1);
+  const auto start = RetryPlan::Clock::now();
+  const auto first = plan.after(no_such_name(), false, start + 1s, start).value();
+  EXPECT_EQ(first.left, 10s);
+  EXPECT_FALSE(first.until_deadline);
+  const auto last = plan.after(no_such_name(), false, start + 10'990ms, start).value();
+  EXPECT_LE(last.delay, 10ms);
+  const auto over = plan.after(no_such_name(), false, start + 11s, start);
+  ASSERT_FALSE(over);
+  EXPECT_EQ(over.error().code(), Errc::source_unreachable);
+}
+
+TEST(RetryPlanTest, AnotherFailureInBetweenStartsTheWhileOver) {
+  TransferOptions patient = options();
+  patient.retry_deadline = 300s;
+  RetryPlan plan(1, patient, 1);
+  const auto start = RetryPlan::Clock::now();
+  EXPECT_TRUE(plan.after(no_such_name(), false, start, start));
+  const auto other = plan.after(transient(), false, start + 9s, start).value();
+  EXPECT_EQ(other.left, 291s);
+  EXPECT_TRUE(other.until_deadline);
+  EXPECT_TRUE(plan.after(no_such_name(), false, start + 11s, start));
+  EXPECT_FALSE(plan.after(no_such_name(), false, start + 21s, start));
+}
+
+TEST(RetryPlanTest, ANameThatWasThereHasTheWholeDeadline) {
+  TransferOptions patient = options();
+  patient.retry_deadline = 300s;
+  RetryPlan plan(1, patient, 1);
+  const auto start = RetryPlan::Clock::now();
+  EXPECT_TRUE(plan.after(transient(), true, start, start));
+  EXPECT_TRUE(plan.after(no_such_name(), false, start + 1s, start)->until_deadline);
+  EXPECT_TRUE(plan.after(no_such_name(), false, start + 200s, start));
+}
+
+TEST(RetryPlanTest, ANameThatDoesNotExistLeavesTheOtherMirrors) {
+  TransferOptions patient = options();
+  patient.retry_deadline = 300s;
+  RetryPlan plan(2, patient, 1);
+  const auto start = RetryPlan::Clock::now();
+  EXPECT_TRUE(plan.after(no_such_name(), false, start, start)->until_deadline);
+  EXPECT_EQ(plan.after(transient(), false, start, start)->mirror, 0U);
+  EXPECT_EQ(plan.after(no_such_name(), false, start + 10s, start)->mirror, 1U);
+  EXPECT_EQ(plan.after(transient(), false, start + 11s, start)->mirror, 1U) << "0 is out";
+}
+
 TEST(RetryPlanTest, RetryAfterWithinTheDeadline) {
   RetryPlan plan(1, options(), 1);
   const auto start = RetryPlan::Clock::now();

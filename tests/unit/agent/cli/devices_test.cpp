@@ -166,7 +166,7 @@ TEST(Devices, TheChoiceOfHints) {
   EXPECT_TRUE(object.at("disks").at(1).at("excluded_by").is_null());
 
   const auto none = hinted(R"({"serial": "S9"})", {full_disk()});
-  EXPECT_THAT(to_text(none), HasSubstr("choose no disk.\n  not /dev/sda: serial is "));
+  EXPECT_TRUE(to_text(none).ends_with("choose no disk.\n")) << to_text(none);
   EXPECT_TRUE(json::parse(to_json(none)).at("chosen").is_null());
 }
 

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 
@@ -91,7 +92,78 @@ TEST(RootDeviceHints, AMessageHoldsNoControlCharacters) {
   ASSERT_TRUE(hints);
   const std::string message = hints->choose({one}).error().message();
   EXPECT_EQ(message.find('\x1b'), std::string::npos) << message;
-  EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+  EXPECT_EQ(std::ranges::count(message, '\n'), 1) << message;
+}
+
+std::string no_match(const std::string& hints, const std::vector<disk::Disk>& disks) {
+  const auto parsed = parse_root_device_hints(hints);
+  EXPECT_TRUE(parsed) << hints;
+  const auto chosen = parsed->choose(disks);
+  EXPECT_FALSE(chosen);
+  return chosen ? "" : chosen.error().message();
+}
+
+disk::Disk disk_with(const std::string& name, const std::string& serial, const std::string& wwn) {
+  disk::Disk disk;
+  disk.name = name;
+  disk.size = 200ULL << 30;
+  disk.vendor = "ATA";
+  disk.model = "SSD 860";
+  disk.serial = serial;
+  disk.wwn = wwn;
+  return disk;
+}
+
+TEST(RootDeviceHints, WithoutAMatchEveryDiskHasALineWithAHintThatChoosesIt) {
+  std::vector<disk::Disk> disks = {
+      disk_with("/dev/sda", "S1", "0x1"), disk_with("/dev/sdb", "S2", "0x2"),
+      // Two paths to one disk, or a controller that repeats itself.
+      disk_with("/dev/sdc", "S2", "0x3"), disk_with("/dev/sdd", "S4", "0x3"),
+      disk_with("/dev/sde", "S2", "0x2"), disk_with("/dev/sdf", "S2", "")};
+  disks[4].by_path = "/dev/disk/by-path/pci-1";
+  const std::string message = no_match(R"({"tran": "sata", "size": ">= 400"})", disks);
+  EXPECT_EQ(message,
+            "no disk satisfies the root device hints; there are, each with the hint that it fails "
+            "first:\n"
+            "/dev/sda: tran is unknown, not sata (200.0 GiB, ATA SSD 860); "
+            "to choose it: {\"wwn\": \"0x1\"}\n"
+            "/dev/sdb: tran is unknown, not sata (200.0 GiB, ATA SSD 860); "
+            "to choose it: {\"name\": \"/dev/sdb\"}\n"
+            "/dev/sdc: tran is unknown, not sata (200.0 GiB, ATA SSD 860); "
+            "to choose it: {\"name\": \"/dev/sdc\"}\n"
+            "/dev/sdd: tran is unknown, not sata (200.0 GiB, ATA SSD 860); "
+            "to choose it: {\"serial\": \"S4\"}\n"
+            "/dev/sde: tran is unknown, not sata (200.0 GiB, ATA SSD 860); "
+            "to choose it: {\"by_path\": \"/dev/disk/by-path/pci-1\"}\n"
+            "/dev/sdf: tran is unknown, not sata (200.0 GiB, ATA SSD 860); "
+            "to choose it: {\"name\": \"/dev/sdf\"}");
+
+  // What the message says is true.
+  std::size_t at = 0;
+  for (const auto& disk : disks) {
+    at = message.find("to choose it: ", at) + std::string("to choose it: ").size();
+    EXPECT_EQ(outcome(message.substr(at, message.find('\n', at) - at), disks), disk.name);
+  }
+}
+
+TEST(RootDeviceHints, WhatCannotBeCopiedFromAMessageIsNoHint) {
+  // An expression, quotes of JSON and shell, an escape, letters outside ASCII, something too long.
+  for (const std::string serial : {"!= x", "=", "a\"b", "a'b", "a\\b", "\x1b[1m", "S\xc3\xa9",
+                                   std::string(200, 'x').c_str()}) {
+    const std::string message = no_match(
+        R"({"size": 1})", {disk_with("/dev/sda", serial, ""), disk_with("/dev/sdb", "", "")});
+    EXPECT_NE(message.find("to choose it: {\"name\": \"/dev/sda\"}\n"), std::string::npos)
+        << message;
+  }
+}
+
+TEST(RootDeviceHints, OfManyDisksTheFirstAreListed) {
+  std::vector<disk::Disk> disks;
+  for (int i = 0; i < 3000; ++i)
+    disks.push_back(disk_with("/dev/sd" + std::to_string(i), "S" + std::to_string(i), ""));
+  const std::string message = no_match(R"({"size": 1})", disks);
+  EXPECT_EQ(std::ranges::count(message, '\n'), 21);
+  EXPECT_TRUE(message.ends_with("\nand 2980 more")) << message;
 }
 
 }  // namespace
