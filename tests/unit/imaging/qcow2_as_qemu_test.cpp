@@ -181,6 +181,22 @@ TEST(Qcow2AsQemu, BitsThatMeanNothingInAnExtendedEntryAreIgnored) {
   expect_as_qemu(file);
 }
 
+// Refused by both, with and without a host cluster.
+TEST(Qcow2AsQemu, Version2HasNoZeroClusters) {
+  for (const std::uint64_t entry : {std::uint64_t{1}, 3 * kCluster | 1}) {
+    SCOPED_TRACE(entry);
+    File file = image_of_one_cluster(entry, kCluster);
+    expect_as_qemu(file);
+    put(file, 4, 2, 4);
+    const auto decoded = decode(imaging::decode_qcow2, file);
+    ASSERT_FALSE(decoded.has_value());
+    EXPECT_NE(
+        decoded.error().message().find("L2 entry 3 of the table at 0x20000 is a zero cluster"),
+        std::string::npos)
+        << decoded.error().message();
+  }
+}
+
 TEST(Qcow2AsQemu, ABackingFileWithoutANameIsNone) {
   File file = image_of_one_cluster(3 * kCluster, kCluster);
   put(file, 8, 1024, 8);
@@ -204,11 +220,15 @@ TEST(Qcow2AsQemu, ExtensionsAreReadToTheirEnd) {
   expect_as_qemu(file);
 }
 
+// qemu-img reads each of them, for seconds; tests/differential asks it now and then.
 TEST(Qcow2AsQemu, AsManySnapshotsAsAnImageCanHave) {
   File file = image_of_one_cluster(3 * kCluster, kCluster);
+  const File disk = disk_of_qemu(file);
   put(file, 60, 65536, 4);
   put(file, 64, 4 * kCluster, 8);
-  expect_as_qemu(file);
+  const auto decoded = decode(imaging::decode_qcow2, file);
+  ASSERT_TRUE(decoded.has_value()) << decoded.error().message();
+  EXPECT_TRUE(decoded->disk == disk);
 }
 
 }  // namespace

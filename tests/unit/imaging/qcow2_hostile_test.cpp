@@ -211,11 +211,6 @@ const std::vector<Hostile>& hostiles() {
          put(f, 4, 2, 4);
          put(f, entry_at(f, false), 1, 8);
        }},
-      {"zero_cluster_with_data_in_v2", "zero cluster",
-       [](File& f) {
-         put(f, 4, 2, 4);
-         put(f, entry_at(f, false), get(f, entry_at(f, false), 8) | 1, 8);
-       }},
   };
   return all;
 }
