@@ -39,7 +39,7 @@ class Editor {
       case 7:
         return l2_entry();
       case 8:
-        return some_byte("byte", below(file_.size()));
+        return below(2) == 0 ? compressed_byte() : some_byte("byte", below(file_.size()));
       case 9:
         return unused_table();
       case 10:
@@ -191,6 +191,16 @@ class Editor {
 
   void some_byte(const std::string& what, std::uint64_t at) {
     put(what, at, below(2) == 0 ? random_() : get(at, 1) ^ (1ULL << below(8)), 1);
+  }
+
+  // Near the start of a compressed cluster, where a stream says how the rest is to be read.
+  void compressed_byte() {
+    for (int tries = 0; tries < 32; ++tries) {
+      const std::uint64_t entry = get(some_entry(), 8);
+      if ((entry >> 62 & 1) == 0) continue;
+      const std::uint64_t start = entry & ((1ULL << (62 - (get(20, 4) - 8))) - 1);
+      return some_byte("compressed byte", start + below(below(2) == 0 ? 12 : 100));
+    }
   }
 
   // What a reader has no use for: reference counts, snapshots.
