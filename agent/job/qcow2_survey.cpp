@@ -39,17 +39,22 @@ Result<std::optional<Qcow2Survey>> survey_qcow2(const imaging::qcow2::Header& he
     for (std::size_t i = 0; i < part.size() / 8; ++i) {
       const std::uint64_t table = be64(part.data() + i * 8) & kOffsetMask;
       if (table == 0) continue;
-      if (!is_aligned(table, cluster) || (file_size && table >= *file_size))
-        return fail(Errc::image_corrupt,
-                    fmt::format("L1 entry {}: a table at {} that is unaligned or outside the file",
-                                first + i, table));
+      if (!is_aligned(table, cluster) ||
+          (file_size && (table >= *file_size || *file_size - table < cluster)))
+        return fail(
+            Errc::image_corrupt,
+            fmt::format("L1 entry {}: a table at {:#x} that is unaligned or reaches past the "
+                        "end of the file",
+                        first + i, table));
       if (budget < cluster) return std::nullopt;
       budget -= cluster;
       ++survey.l2_tables;
       if (!read(table, l2)) return std::nullopt;
       // Whatever the table maps can be placed once both tables have been seen whole.
       const std::uint64_t known = std::max(table + cluster, l1_end);
-      for (std::uint64_t at = 0; at < cluster; at += header.l2_entry_size()) {
+      std::uint64_t guest = (first + i) * header.l2_span();
+      for (std::uint64_t at = 0; at < cluster && guest < header.virtual_size;
+           at += header.l2_entry_size(), guest += cluster) {
         const std::uint64_t entry = be64(l2.data() + at);
         const std::uint64_t mask = (entry & kCompressed) != 0
                                        ? (1ULL << (62 - (header.cluster_bits - 8))) - 1

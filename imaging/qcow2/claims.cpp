@@ -27,10 +27,11 @@ class TableReader {
   Result<void> entry(std::size_t index, std::uint64_t entry, std::uint64_t bitmap,
                      std::uint64_t guest) {
     index_ = index;
-    if ((entry & kCompressedFlag) != 0) return compressed(entry, bitmap, guest);
+    // What the last table says about guests behind the disk's end nobody reads, nor judges.
+    if (guest >= header_.virtual_size) return {};
+    if ((entry & kCompressedFlag) != 0) return compressed(entry, guest);
     const std::uint64_t cluster = entry & kOffsetMask;
-    if (cluster == 0 && bitmap == 0) return add_zero(guest, header_.cluster_size());
-    if (header_.extended_l2) return subclusters(cluster, entry, bitmap, guest);
+    if (header_.extended_l2) return subclusters(cluster, bitmap, guest);
     if ((entry & kZeroFlag) != 0) {
       if (header_.version < 3) return corrupt("is a zero cluster, which version 2 does not have");
       INGOT_TRY(add_zero(guest, header_.cluster_size()));
@@ -69,9 +70,10 @@ class TableReader {
     if (kind == ClaimKind::data)
       used = guest >= header_.virtual_size ? 0 : std::min(length, header_.virtual_size - guest);
     if (used > 0) {
-      if (kind == ClaimKind::data && file_size_ && start + used > *file_size_)
+      // The file's last cluster may be short: its missing rest reads as zeros.
+      if (kind == ClaimKind::data && file_size_ && cluster >= *file_size_)
         return corrupt(fmt::format("has host offset {:#x}, past the end of the file ({} bytes)",
-                                   start, *file_size_));
+                                   cluster, *file_size_));
       push({start, guest, static_cast<std::uint32_t>(used), kind});
     }
     if (used < length)
@@ -80,43 +82,38 @@ class TableReader {
     return {};
   }
 
-  Result<void> compressed(std::uint64_t entry, std::uint64_t bitmap, std::uint64_t guest) {
-    if (bitmap != 0) return corrupt("is compressed and has a subcluster bitmap");
+  // A subcluster bitmap, which it should not have, says nothing about it.
+  Result<void> compressed(std::uint64_t entry, std::uint64_t guest) {
     const unsigned offset_bits = 62 - (header_.cluster_bits - 8);
     const std::uint64_t start = entry & ((1ULL << offset_bits) - 1);
     const std::uint64_t more_sectors = (entry & ~kCompressedFlag & ~(1ULL << 63)) >> offset_bits;
-    // more_sectors has at most 13 bits, so none of this can wrap.
-    std::uint64_t end = align_down(start, kSector) + (more_sectors + 1) * kSector;
+    // more_sectors has at most 13 bits, so none of this can wrap. The last sector of the file need
+    // not be whole.
+    const std::uint64_t end = align_down(start, kSector) + (more_sectors + 1) * kSector;
     if (start < header_.cluster_size())
       return corrupt(fmt::format("has compressed data at {:#x}, which overlaps the header", start));
     if (start >= (1ULL << 56))
       return corrupt(fmt::format("has compressed data at {:#x}, which is out of range", start));
-    if (file_size_) {
-      if (start >= *file_size_)
-        return corrupt(
-            fmt::format("has compressed data at {:#x}, past the end of the file ({} "
-                        "bytes)",
-                        start, *file_size_));
-      end = std::min(end, *file_size_);  // the last sector of the file need not be whole
-    }
-    const auto kind = guest < header_.virtual_size ? ClaimKind::compressed : ClaimKind::skip;
-    claims_.push_back({start, guest, static_cast<std::uint32_t>(end - start), kind});
+    if (file_size_ && start >= *file_size_)
+      return corrupt(fmt::format(
+          "has compressed data at {:#x}, past the end of the file ({} bytes)", start, *file_size_));
+    claims_.push_back(
+        {start, guest, static_cast<std::uint32_t>(end - start), ClaimKind::compressed});
     return {};
   }
 
   // Extended L2 entry: bit n of `bitmap` says that subcluster n is allocated, bit 32 + n that it
-  // reads as zeros; both is not valid, neither means unallocated.
-  Result<void> subclusters(std::uint64_t cluster, std::uint64_t entry, std::uint64_t bitmap,
-                           std::uint64_t guest) {
+  // reads as zeros; both is not valid, neither means unallocated. Bit 0 of `entry` says nothing
+  // here.
+  Result<void> subclusters(std::uint64_t cluster, std::uint64_t bitmap, std::uint64_t guest) {
     const auto allocated = static_cast<std::uint32_t>(bitmap);
     const auto zeros = static_cast<std::uint32_t>(bitmap >> 32);
-    if ((entry & kZeroFlag) != 0)
-      return corrupt("has bit 0 set, which extended entries do not use");
     if ((allocated & zeros) != 0)
       return corrupt(
           fmt::format("has subcluster bitmap {:#018x}: allocated and zero at once", bitmap));
     if (cluster == 0 && allocated != 0)
       return corrupt(fmt::format("has subcluster bitmap {:#018x} but no host cluster", bitmap));
+    if (cluster == 0) return add_zero(guest, header_.cluster_size());
     const std::uint64_t size = header_.cluster_size() / kSubclusters;
     for (unsigned first = 0; first < kSubclusters;) {
       const bool data = (allocated >> first & 1U) != 0;
@@ -125,9 +122,8 @@ class TableReader {
       const std::uint64_t from = first * size;
       const std::uint64_t length = (last - first) * size;
       if (!data) INGOT_TRY(add_zero(guest + from, length));
-      if (cluster != 0)
-        INGOT_TRY(standard(data ? ClaimKind::data : ClaimKind::skip, cluster, from, length,
-                           guest + from));
+      INGOT_TRY(
+          standard(data ? ClaimKind::data : ClaimKind::skip, cluster, from, length, guest + from));
       first = last;
     }
     return {};

@@ -13,7 +13,7 @@ namespace {
 constexpr std::uint32_t kMagic = 0x514649fb;  // "QFI\xfb"
 constexpr std::size_t kV2HeaderBytes = 72;
 constexpr std::size_t kV3HeaderBytes = 104;
-constexpr std::size_t kMaxBackingName = 1023;
+constexpr std::uint64_t kMaxBackingName = 1023;
 
 constexpr std::uint64_t kIncompatDirty = 1U << 0;
 constexpr std::uint64_t kIncompatCorrupt = 1U << 1;
@@ -23,8 +23,23 @@ constexpr std::uint64_t kIncompatExtendedL2 = 1U << 4;
 constexpr std::uint64_t kIncompatKnown = kIncompatDirty | kIncompatCorrupt | kIncompatDataFile |
                                          kIncompatCompression | kIncompatExtendedL2;
 
+constexpr std::uint32_t kCryptLuks = 2;
+constexpr std::uint64_t kAutoclearBitmaps = 1U << 0;
+constexpr std::uint64_t kAutoclearRawDataFile = 1U << 1;
+
 constexpr std::uint32_t kExtensionEnd = 0;
 constexpr std::uint32_t kExtensionFeatureNames = 0x6803f857;
+constexpr std::uint32_t kExtensionBackingFormat = 0xe2792aca;
+constexpr std::uint32_t kExtensionEncryption = 0x0537be77;
+constexpr std::uint32_t kExtensionBitmaps = 0x23852875;
+
+// QEMU's limits; nothing larger can be opened there.
+constexpr std::uint64_t kMaxRefcountTableBytes = 8 * MiB;
+constexpr std::uint32_t kMaxSnapshots = 65536;
+constexpr std::uint64_t kSnapshotEntryBytes = 40;  // at least
+constexpr std::uint32_t kMaxBackingFormat = 15;
+constexpr std::uint32_t kMaxBitmaps = 65535;
+constexpr std::uint64_t kMaxBitmapDirectory = 1024ULL * kMaxBitmaps;
 
 tl::unexpected<Error> corrupt(const std::string& what) {
   return fail(Errc::image_corrupt, "qcow2 header: " + what,
@@ -56,6 +71,65 @@ std::string feature_names(std::span<const std::byte> head, std::size_t at, std::
   }
   if (!names.empty()) names.pop_back();
   return names;
+}
+
+// A table that a reader has no use for; but a header that lies about it is not to be believed.
+Result<void> check_table(const Header& header, const char* field, std::uint64_t offset,
+                         std::uint64_t bytes) {
+  if (!is_aligned(offset, header.cluster_size()))
+    return corrupt(fmt::format("{} {:#x} is not aligned to the cluster size {}", field, offset,
+                               header.cluster_size()));
+  const auto end = checked_add(offset, bytes);
+  if (!end || *end >> 63 != 0)
+    return corrupt(fmt::format("{} {:#x} is out of range", field, offset));
+  return {};
+}
+
+Result<void> check_bitmaps(std::span<const std::byte> content, std::uint64_t cluster_size) {
+  const std::uint32_t bitmaps = be32(content.data());
+  const std::uint64_t size = be64(&content[8]);
+  const std::uint64_t offset = be64(&content[16]);
+  if (be32(&content[4]) != 0 || bitmaps == 0 || bitmaps > kMaxBitmaps ||
+      size > kMaxBitmapDirectory || !is_aligned(offset, cluster_size))
+    return corrupt(
+        fmt::format("the bitmaps extension names {} bitmaps in {} bytes at {:#x}, which "
+                    "no image can have",
+                    bitmaps, size, offset));
+  return {};
+}
+
+// The header's extensions, from `at` to `end`, as far as `head` goes. What they say is of no use
+// here, except that they must be what they say they are.
+Result<void> check_extensions(std::span<const std::byte> head, std::uint64_t at, std::uint64_t end,
+                              const Header& header, std::uint64_t autoclear) {
+  while (at < end && at + 8 <= head.size()) {
+    const std::uint32_t type = be32(&head[at]);
+    const std::uint32_t length = be32(&head[at + 4]);
+    if (at + 8 > end || length > end - at - 8)
+      return corrupt(
+          fmt::format("the extension {:#010x} at {:#x} with {} bytes reaches past the end of the "
+                      "header's extensions at {:#x}",
+                      type, at, length, end));
+    at += 8;
+    if (type == kExtensionEnd) return {};
+    const auto content = head.subspan(at, std::min<std::uint64_t>(length, head.size() - at));
+    if (type == kExtensionBackingFormat && length > kMaxBackingFormat)
+      return corrupt(
+          fmt::format("the name of the backing file's format has {} bytes, the most are "
+                      "{}",
+                      length, kMaxBackingFormat));
+    if (type == kExtensionEncryption && header.crypt_method != kCryptLuks)
+      return corrupt(fmt::format("there is an encryption extension, but crypt_method is {}",
+                                 header.crypt_method));
+    if (type == kExtensionBitmaps) {
+      if (length != 24)
+        return corrupt(fmt::format("the bitmaps extension has {} bytes, not 24", length));
+      if ((autoclear & kAutoclearBitmaps) != 0 && content.size() == length)
+        INGOT_TRY(check_bitmaps(content, header.cluster_size()));
+    }
+    at += align_up(length, 8);
+  }
+  return {};
 }
 
 std::string printable(std::span<const std::byte> text) {
@@ -94,6 +168,8 @@ Result<void> parse_v3(std::span<const std::byte> head, Header& header) {
   header.dirty = (header.incompatible & kIncompatDirty) != 0;
   header.corrupt = (header.incompatible & kIncompatCorrupt) != 0;
   header.has_data_file = (header.incompatible & kIncompatDataFile) != 0;
+  if (!header.has_data_file && (be64(&head[88]) & kAutoclearRawDataFile) != 0)
+    return corrupt("autoclear_features says that the external data file is raw, but there is none");
   header.extended_l2 = (header.incompatible & kIncompatExtendedL2) != 0;
   if (header.extended_l2 && header.cluster_bits < 14)
     return corrupt(
@@ -143,31 +219,62 @@ Result<Header> parse_header(std::span<const std::byte> head) {
 
   // QEMU counts disks in sectors of 512 bytes and drops the odd end of a size; so must we, for the
   // disk to be the one that qemu-img writes.
-  header.virtual_size = align_down(header.virtual_size, 512);
+  const std::uint64_t stored_size = header.virtual_size;
+  header.virtual_size = align_down(stored_size, 512);
   if (header.virtual_size == 0)
     return corrupt("size is less than one sector: there is no disk in this image");
   // 2^62 bounds every guest offset, so that sums of two of them cannot wrap.
-  if (header.virtual_size > (1ULL << 62))
-    return corrupt(fmt::format("size is {} bytes, more than any disk has", header.virtual_size));
+  if (stored_size > (1ULL << 62))
+    return corrupt(fmt::format("size is {} bytes, more than any disk has", stored_size));
   if (std::uint64_t{header.l1_entries} * 8 > kMaxL1Bytes)
     return corrupt(fmt::format("l1_size is {} entries, the largest table is {}", header.l1_entries,
                                format_bytes(kMaxL1Bytes)));
-  if (header.used_l1_entries() > header.l1_entries)
+  // The odd end of a size counts here.
+  const std::uint64_t needed = (stored_size + header.l2_span() - 1) / header.l2_span();
+  if (needed > header.l1_entries)
     return corrupt(fmt::format("l1_size is {} entries, a disk of {} bytes needs {}",
-                               header.l1_entries, header.virtual_size, header.used_l1_entries()));
+                               header.l1_entries, stored_size, needed));
   if (!is_aligned(header.l1_offset, header.cluster_size()))
     return corrupt(fmt::format("l1_table_offset {:#x} is not aligned to the cluster size {}",
                                header.l1_offset, header.cluster_size()));
   if (header.l1_offset < header.cluster_size())
     return corrupt(fmt::format("l1_table_offset {:#x} overlaps the header", header.l1_offset));
   if (header.l1_offset > (1ULL << 56))
-    return corrupt(fmt::format("l1_table_offset {:#x} is out of range", header.l1_offset));
+    return corrupt(
+        fmt::format("l1_table_offset {:#x} is past the end of any file", header.l1_offset));
 
-  if (backing_offset != 0) {
+  const std::uint64_t refcount_offset = be64(&head[48]);
+  const std::uint64_t refcount_bytes = std::uint64_t{be32(&head[56])} << header.cluster_bits;
+  if (refcount_bytes == 0)
+    return corrupt("refcount_table_clusters is 0: the image has no table of reference counts");
+  if (refcount_bytes > kMaxRefcountTableBytes)
+    return corrupt(fmt::format("refcount_table_clusters is {}, the largest table is {}",
+                               refcount_bytes >> header.cluster_bits,
+                               format_bytes(kMaxRefcountTableBytes)));
+  INGOT_TRY(check_table(header, "refcount_table_offset", refcount_offset, refcount_bytes));
+  if (header.snapshots > kMaxSnapshots)
+    return corrupt(fmt::format("nb_snapshots is {}, the most that an image can have are {}",
+                               header.snapshots, kMaxSnapshots));
+  INGOT_TRY(check_table(header, "snapshots_offset", be64(&head[64]),
+                        header.snapshots * kSnapshotEntryBytes));
+
+  const std::uint64_t extensions = header.version == 3 ? be32(&head[100]) : kV2HeaderBytes;
+  const std::uint64_t autoclear = header.version == 3 ? be64(&head[88]) : 0;
+  if (backing_offset > header.cluster_size())
+    return corrupt(fmt::format("backing_file_offset {:#x} is outside the first cluster of {} bytes",
+                               backing_offset, header.cluster_size()));
+  INGOT_TRY(check_extensions(head, extensions,
+                             backing_offset != 0 ? backing_offset : header.cluster_size(), header,
+                             autoclear));
+
+  // A backing file without a name is none.
+  if (backing_offset != 0 && backing_length != 0) {
     header.has_backing_file = true;
-    if (backing_length == 0 || backing_length > kMaxBackingName)
+    if (backing_length > std::min(kMaxBackingName, header.cluster_size() - backing_offset))
       return corrupt(
-          fmt::format("backing_file_size is {}, outside 1 to {}", backing_length, kMaxBackingName));
+          fmt::format("backing_file_size is {}, the longest name has {} bytes and ends "
+                      "in the first cluster",
+                      backing_length, kMaxBackingName));
     if (backing_offset < head.size() && backing_length <= head.size() - backing_offset)
       header.backing_file = printable(head.subspan(backing_offset, backing_length));
   }
@@ -199,9 +306,10 @@ Result<void> check_supported(const Header& header, std::optional<std::uint64_t> 
     const auto end = checked_add(header.l1_offset, header.used_l1_entries() * 8);
     if (!end || *end > *file_size)
       return corrupt(
-          fmt::format("l1_table_offset {:#x} with {} entries is past the end of the "
-                      "file ({} bytes)",
-                      header.l1_offset, header.used_l1_entries(), *file_size));
+          fmt::format("l1_table_offset {:#x} with {} entries {} the end of the file ({} "
+                      "bytes)",
+                      header.l1_offset, header.used_l1_entries(),
+                      header.l1_offset < *file_size ? "reaches past" : "is past", *file_size));
   }
   return {};
 }

@@ -21,8 +21,9 @@ class Inflater {
   Inflater(const Inflater&) = delete;
   Inflater& operator=(const Inflater&) = delete;
 
-  /// How many bytes of `in` the stream took; nothing when it is damaged or does not hold exactly
-  /// `out.size()` bytes.
+  /// How many bytes of `in` it took to fill `out`; nothing when the stream is damaged or does not
+  /// hold that much. What a deflate stream holds beyond is cut off, as by QEMU; a zstd frame that
+  /// holds more is refused.
   [[nodiscard]] std::optional<std::size_t> inflate(std::span<const std::byte> in,
                                                    std::span<std::byte> out);
 

@@ -89,19 +89,13 @@ Result<void> StreamDecoder::end_of_stream() {
   slice_begin_ = slice_end_;
   if (current_ > slice_end_) return truncated("its header");
   INGOT_TRY(advance());
-  // A file's last sector need not be whole: the last compressed cluster is what there is of it.
-  while (gathering_ && gathering_->object.kind == Kind::claim &&
-         gathering_->claim.kind == ClaimKind::compressed) {
-    const Claim& claim = gathering_->claim;
-    const std::uint64_t tail = last_sector(claim, slice_end_);
-    if (tail < slice_end_)
-      INGOT_TRY(hold_.put(tail, std::span(gathering_->bytes).subspan(tail - claim.host)));
+  // A file's last cluster and its last sector need not be whole: what is missing reads as zeros.
+  while (gathering_ && gathering_->object.kind == Kind::claim) {
+    INGOT_TRY(fill_up());
     INGOT_TRY(gathered());
     INGOT_TRY(advance());
   }
-  if (gathering_ &&
-      !(gathering_->object.kind == Kind::claim && gathering_->claim.kind == ClaimKind::skip))
-    return truncated(gathering_->object.kind == Kind::claim ? "a data cluster" : "a table");
+  if (gathering_) return truncated("a table");
   if (!l1_passed_) return truncated("the L1 table");
   while (auto object = next_object()) {
     if (object->kind == Kind::table) return truncated("an L2 table");
@@ -109,9 +103,35 @@ Result<void> StreamDecoder::end_of_stream() {
       INGOT_TRY(refill());
       continue;
     }
-    if (claims_.pop().kind != ClaimKind::skip) return truncated("a data cluster");
+    // Of a short last cluster with subclusters, those behind the end are claims of their own.
+    const Claim claim = claims_.pop();
+    if (claim.kind == ClaimKind::skip) continue;
+    if (claim.kind != ClaimKind::data || claim.end() > align_up(slice_end_, header_.cluster_size()))
+      return truncated("a data cluster");
+    INGOT_TRY(zero(claim.guest, claim.length));
   }
   return submit();
+}
+
+// The claim that is being gathered goes on where the file has ended.
+Result<void> StreamDecoder::fill_up() {
+  const Claim claim = gathering_->claim;
+  switch (claim.kind) {
+    case ClaimKind::skip:
+      return {};
+    case ClaimKind::data:
+      if (claim.end() > align_up(slice_end_, header_.cluster_size()))
+        return truncated("a data cluster");
+      return zero(claim.guest + (slice_end_ - claim.host), claim.end() - slice_end_);
+    case ClaimKind::compressed: {
+      const std::uint64_t tail = last_sector(claim, slice_end_);
+      if (tail < slice_end_)
+        INGOT_TRY(hold_.put(tail, std::span(gathering_->bytes).subspan(tail - claim.host)));
+      gathering_->bytes.resize(claim.length);
+      return {};
+    }
+  }
+  return {};
 }
 
 // Handles everything that the stream's bytes so far allow.

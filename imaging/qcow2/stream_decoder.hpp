@@ -61,6 +61,7 @@ class StreamDecoder {
   Result<void> submit();
   Result<void> advance();
   Result<void> end_of_stream();
+  Result<void> fill_up();
 
   [[nodiscard]] std::optional<Object> next_object() const;
   Result<void> begin_object(const Object& object);

@@ -49,10 +49,9 @@ Result<void> TableIndex::feed(std::span<const std::byte> bytes,
                         "header",
                         next_entry_, host));
       if (file_size && host + header_.cluster_size() > *file_size)
-        return corrupt(
-            fmt::format("L1 entry {} has L2 table offset {:#x}, past the end of the "
-                        "file ({} bytes)",
-                        next_entry_, host, *file_size));
+        return corrupt(fmt::format(
+            "L1 entry {} has L2 table offset {:#x}, {} the end of the file ({} bytes)", next_entry_,
+            host, host < *file_size ? "from where the table reaches past" : "past", *file_size));
       if (guest > zero_from_) INGOT_TRY(zero(zero_from_, guest - zero_from_));
       zero_from_ = guest + header_.l2_span();
       tables_.push_back({host, static_cast<std::uint32_t>(next_entry_)});

@@ -117,6 +117,42 @@ class Write(rig.Case):
                 outcome = self.write(self.url_of(path), device, "--image-checksum", rig.digest(path))
                 self.assertEqual((outcome.code, outcome.error_class), (5, "image"), outcome)
 
+    def test_a_qcow2_whose_last_cluster_is_short(self):
+        short = self.path("short.qcow2")
+        rig.sh("qemu-img", "create", "-q", "-f", "qcow2", short, "8M")
+        rig.sh("qemu-io", "-c", "write -P 5 1M 512", short)
+        whole = os.path.getsize(short)
+        for size in (whole - 65024, whole - 65100):
+            with self.subTest(missing=whole - size):
+                os.truncate(short, size)
+                rig.sh("qemu-img", "convert", "-O", "raw", short, self.path("short.raw"))
+                packed = f"{short}.gz"  # the length of what is in it is not known
+                with open(short, "rb") as file, gzip.open(packed, "wb") as out:
+                    out.write(file.read())
+                for path in (short, packed):
+                    device = self.loop(self.size, fill=7)
+                    outcome = self.write(self.url_of(path), device, "--image-checksum", rig.digest(path))
+                    self.assertEqual(outcome.code, 0, outcome)
+                    self.assert_disk_is(device, self.path("short.raw"))
+                    self.assertEqual(self.ingot("image-info", path).code, 0)
+
+    def test_image_info_refuses_what_write_refuses(self):
+        with open(self.qcow2(self.raw), "rb") as file:
+            good = file.read()
+        l1 = int.from_bytes(good[40:48], "big")
+        device = self.loop(self.size)
+        for name, said, at, value in (("snapshots", "nb_snapshots is 65537", 60, (65537).to_bytes(4, "big")),
+                                      ("refcounts", "refcount_table_clusters is 0", 56, bytes(4)),
+                                      ("table", "the end of the file", l1, (len(good) // 65536 * 65536).to_bytes(8, "big"))):
+            path = self.path(f"{name}.qcow2")
+            with open(path, "wb") as file:
+                file.write(good[:at] + value + good[at + len(value):] + b"short table")
+            for outcome in (self.ingot("image-info", path),
+                            self.write(self.url_of(path), device, "--image-checksum", rig.digest(path))):
+                with self.subTest(image=name):
+                    self.assertEqual(outcome.code, 5, outcome)
+                    self.assertIn(said, outcome.err)
+
     # Checksums.
 
     def test_checksums(self):

@@ -88,7 +88,6 @@ const std::vector<Hostile>& hostiles() {
          const auto name = bytes_of("json:{\"driver\":\"nbd\",\"host\":\"127.0.0.1\"}");
          std::copy(name.begin(), name.end(), f.begin() + 1024);
        }},
-      {"backing_file_size_0", "backing_file_size", [](File& f) { put(f, 8, 1024, 8); }},
       {"backing_file_size_huge", "backing_file_size",
        [](File& f) {
          put(f, 8, 1024, 8);
@@ -98,6 +97,49 @@ const std::vector<Hostile>& hostiles() {
        [](File& f) {
          put(f, 8, ~0ULL, 8);
          put(f, 16, 1000, 4);
+       }},
+      {"backing_file_offset_outside", "backing_file_offset", [](File& f) { put(f, 8, 65537, 8); }},
+      {"no_refcounts", "refcount_table_clusters", [](File& f) { put(f, 56, 0, 4); }},
+      {"refcounts_huge", "refcount_table_clusters", [](File& f) { put(f, 56, 129, 4); }},
+      {"refcounts_unaligned", "refcount_table_offset", [](File& f) { put(f, 48, 0x10200, 8); }},
+      {"refcounts_out_of_range", "refcount_table_offset",
+       [](File& f) { put(f, 48, 0x7fffffffffff0000, 8); }},
+      {"snapshots_too_many", "nb_snapshots", [](File& f) { put(f, 60, 65537, 4); }},
+      {"snapshots_max", "nb_snapshots", [](File& f) { put(f, 60, 0xffffffff, 4); }},
+      {"snapshots_unaligned", "snapshots_offset", [](File& f) { put(f, 64, 0x10200, 8); }},
+      {"snapshots_out_of_range", "snapshots_offset",
+       [](File& f) {
+         put(f, 60, 65536, 4);
+         put(f, 64, 0x7fffffffffff0000, 8);
+       }},
+      {"extension_too_long", "extension 0x12345678",
+       [](File& f) {
+         put(f, 112, 0x12345678, 4);
+         put(f, 116, 65536 - 120 + 1, 4);
+       }},
+      {"extension_of_encryption", "encryption extension",
+       [](File& f) { put(f, 112, 0x0537be77, 4); }},
+      {"extension_of_a_long_format", "backing file's format",
+       [](File& f) {
+         put(f, 112, 0xe2792aca, 4);
+         put(f, 116, 16, 4);
+       }},
+      {"extension_of_short_bitmaps", "bitmaps extension",
+       [](File& f) {
+         put(f, 112, 0x23852875, 4);
+         put(f, 116, 16, 4);
+       }},
+      {"extension_of_no_bitmaps", "0 bitmaps",
+       [](File& f) {
+         put(f, 88, 1, 8);
+         put(f, 112, 0x23852875, 4);
+         put(f, 116, 24, 4);
+       }},
+      {"raw_data_file_that_is_none", "autoclear_features", [](File& f) { put(f, 88, 2, 8); }},
+      {"size_a_byte_larger_than_l1", "l1_size",
+       [](File& f) {
+         put(f, 24, (512 << 20) + 1, 8);
+         put(f, 36, 1, 4);
        }},
       {"encrypted_aes", "crypt_method", [](File& f) { put(f, 32, 1, 4); }},
       {"encrypted_luks", "crypt_method", [](File& f) { put(f, 32, 2, 4); }},
@@ -125,12 +167,14 @@ const std::vector<Hostile>& hostiles() {
          // As large as a host offset gets without being 0 after alignment: inside the first
          // cluster.
          put(f, 20, 17, 4);  // 128 KiB clusters: the table at 64 KiB lies in the first of them
+         put(f, 48, 0x20000, 8);
          put(f, l1_at(f), 0x10000, 8);
        }},
       {"l2_is_the_l1", "overlapping", [](File& f) { put(f, l1_at(f), l1_at(f), 8); }},
       {"data_unaligned", "L2 entry",
        [](File& f) { put(f, entry_at(f, false), (3ULL << 16) + 512, 8); }},
-      {"data_past_end", "L2 entry", [](File& f) { put(f, entry_at(f, false), 1ULL << 50, 8); }},
+      {"data_past_end", "0x4000000000000, past the end",
+       [](File& f) { put(f, entry_at(f, false), 1ULL << 50, 8); }},
       {"data_max", "L2 entry",
        [](File& f) { put(f, entry_at(f, false), kOffset & ~0xffffULL, 8); }},
       {"data_is_the_l1", "overlapping", [](File& f) { put(f, entry_at(f, false), l1_at(f), 8); }},
@@ -159,8 +203,8 @@ const std::vector<Hostile>& hostiles() {
       {"truncated_in_header", "", [](File& f) { f.resize(60); }},
       {"truncated_in_v3_fields", "version 3", [](File& f) { f.resize(80); }},
       {"truncated_after_header", "", [](File& f) { f.resize(200); }},
-      {"truncated_in_l1", "l1_table_offset", [](File& f) { f.resize(l1_at(f) + 4); }},
-      {"truncated_in_l2", "", [](File& f) { f.resize(l2_at(f) + 4096); }},
+      {"truncated_in_l1", "reaches past the end", [](File& f) { f.resize(l1_at(f) + 4); }},
+      {"truncated_in_l2", "reaches past the end", [](File& f) { f.resize(l2_at(f) + 4096); }},
       {"truncated_in_data", "", [](File& f) { f.resize(f.size() - 300 * 1024); }},
       {"zero_cluster_in_v2", "zero cluster",
        [](File& f) {
@@ -227,7 +271,7 @@ TEST(TolerantQcow2, UnknownCompatibleAndAutoclearBitsDirtyAndSnapshotsArePassedO
   auto built = build_qcow2(layout);
   put(built.file, 72, 1, 8);       // dirty
   put(built.file, 80, 0xff00, 8);  // unknown compatible
-  put(built.file, 88, 0xff02, 8);  // unknown autoclear, raw external data is not set
+  put(built.file, 88, 0xff00, 8);  // unknown autoclear
   put(built.file, 60, 3, 4);       // snapshots
   put(built.file, 64, layout.virtual_size, 8);
   const auto decoded = decode(imaging::decode_qcow2, built.file);
