@@ -81,5 +81,83 @@ class Archives(rig.Case):
                 self.assertIn("image.archive", info.err)
 
 
+class Servers(rig.Case):
+    def setUp(self):
+        super().setUp()
+        self.raw = self.disk_image(size=24 * rig.MIB)
+        self.image = self.qcow2(self.raw, "-c", name="disk.qcow2")
+        self.sum = rig.digest(self.image)
+        self.device = self.loop(32 * rig.MIB, fill=4)
+
+    def notes(self, outcome):
+        return [event["text"] for event in outcome.events if event["event"] == "note"]
+
+    def refused(self, outcome, code, text):
+        self.assertEqual((outcome.code, outcome.error_code), (3, code), outcome)
+        self.assertIn(text, outcome.err)
+        self.assertEqual(outcome.result["disk_state"], "untouched", outcome)
+
+    def test_nginx_that_sends_an_encoding_nobody_asked_for(self):
+        # As object stores do with what was uploaded with that header: the stored gzip file, whatever was accepted.
+        rig.sh("gzip", "-1", self.raw)
+        url = f"{self.nginx(directives='gzip_static always;')}/disk.raw"
+        checksum = rig.digest(self.raw + ".gz")
+        outcome = self.write(url, self.device, "--image-checksum", checksum)
+        self.assertEqual(outcome.code, 0, outcome)
+        self.assertEqual((outcome.result["compression"], outcome.result["digest"]["value"]), ("gzip", checksum))
+        self.assertIn("Content-Encoding: gzip", "".join(self.notes(outcome)))
+        rig.sh("gzip", "-d", "-k", self.raw + ".gz")
+        self.assert_disk_is(self.device, self.raw)
+        # Of other bytes than those that were served it is another checksum.
+        wrong = self.write(url, self.device, "--image-checksum", rig.digest(self.raw))
+        self.assertEqual((wrong.code, wrong.error_code), (4, "checksum.mismatch"), wrong)
+        # Where no checksum decides it stays an error.
+        self.refused(self.write(url, self.device, "--insecure-no-checksum"), "source.protocol", "no checksum tells")
+        info = self.ingot("image-info", url)
+        self.assertEqual(info.code, 3, info)
+        self.assertIn("no checksum tells", info.err)
+
+    def test_a_redirect_from_https_to_http(self):
+        cert, key = self.path("cert.pem"), self.path("key.pem")
+        rig.sh("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+               "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert)
+        plain, secure = self.fault_server(), self.fault_server(tls=(cert, key))
+        with open(self.path("SHA256SUMS"), "w") as file:
+            file.write(f"{self.sum}  disk.qcow2\n")
+        with open(self.path("password"), "w") as file:
+            file.write("s3cr3t")
+        url = f"{secure}/disk.qcow2?to={plain}/disk.qcow2"
+        trusted, insecure = ["--ca-cert", cert], ["--tls-insecure"]
+        user = ["--user", "me", "--password-file", self.path("password")]
+
+        for args in ([self.sum, *trusted], [self.sum, *insecure], [f"{secure}/SHA256SUMS", *trusted],
+                     [f"{secure}/SHA256SUMS?redirect=3", *trusted]):
+            with self.subTest(args=args):
+                outcome = self.write(url, self.device, "--image-checksum", *args)
+                self.assertEqual(outcome.code, 0, outcome)
+                self.assert_disk_is(self.device, self.raw)
+                self.assertIn("redirects from https to http", "".join(self.notes(outcome)))
+        verified = self.ingot("verify", "--image-url", url, "--device", self.device, "--image-checksum", self.sum, *trusted)
+        self.assertEqual(verified.code, 0, verified)
+
+        never = "leaves https for http and is not followed"
+        for args in (["--image-checksum", f"{plain}/SHA256SUMS", *trusted],
+                     ["--image-checksum", f"{plain}/SHA256SUMS?to={secure}/SHA256SUMS", *trusted],
+                     ["--image-checksum", f"{secure}/SHA256SUMS?to={plain}/SHA256SUMS", *trusted],
+                     ["--image-checksum", f"file://{self.path('SHA256SUMS')}", *trusted],
+                     ["--image-checksum", f"{secure}/SHA256SUMS", *insecure],
+                     ["--image-checksum", self.sum, *trusted, *user],
+                     ["--insecure-no-checksum", *trusted]):
+            with self.subTest(args=args):
+                self.refused(self.write(url, self.device, *args), "source.redirect", never)
+        secret = url.replace("https://", "https://me:s3cr3t@")
+        outcome = self.write(secret, self.device, "--image-checksum", self.sum, *trusted)
+        self.refused(outcome, "source.redirect", "where credentials are in use")
+        self.assertNotIn("s3cr3t", outcome.err + outcome.out)
+        info = self.ingot("image-info", url, *trusted)
+        self.assertEqual(info.code, 3, info)
+        self.assertIn(never, info.err)
+
+
 if __name__ == "__main__":
     unittest.main()
