@@ -328,6 +328,10 @@ TEST_F(SourceTlsTest, FromHttpsToHttpWhereAChecksumAllowsIt) {
     EXPECT_THAT(fetch->listener.notes(), ElementsAre(left));
     for (const auto& retry : fetch->listener.retries()) EXPECT_EQ(retry.offset, 3'000'000U);
   }
+  // Said once, however often the redirect is taken.
+  const auto again = expect_whole({tls_url("to=" + plain + "%3fstatus=503%26times=2")}, options);
+  EXPECT_EQ(again->listener.retries().size(), 2U);
+  EXPECT_THAT(again->listener.notes(), ElementsAre(left));
   // Parts are fetched from there as well.
   Fetch fetch({tls_url("to=" + plain)}, options);
   ASSERT_FALSE(fetch.error) << fetch.text();
