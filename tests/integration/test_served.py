@@ -5,6 +5,7 @@ import json
 import os
 import tarfile
 import unittest
+import zipfile
 
 import rig
 
@@ -79,6 +80,21 @@ class Archives(rig.Case):
                 info = self.info(path)
                 self.assertEqual(info.code, 5, info)
                 self.assertIn("image.archive", info.err)
+
+    def test_a_zip_is_refused_with_what_to_do(self):
+        for name, way in (("deflated.zip", zipfile.ZIP_DEFLATED), ("stored.zip", zipfile.ZIP_STORED)):
+            with self.subTest(name=name):
+                path, before = self.path(name), self.head(self.device)
+                with zipfile.ZipFile(path, "w", way) as archive:
+                    archive.write(self.raw, "disk.raw")
+                outcome = self.deploy(path, "--allow-unrecognized")
+                self.assertEqual((outcome.code, outcome.error_code), (5, "image.unsupported"), outcome)
+                self.assertEqual((outcome.result["disk_state"], self.head(self.device)), ("untouched", before))
+                info = self.info(path)
+                self.assertEqual(info.code, 5, info)
+                for said in (outcome.err, info.err):
+                    self.assertIn("is a zip archive", said)
+                    self.assertIn("unzip -p FILE.zip | zstd > FILE.zst", said)
 
 
 class Servers(rig.Case):
