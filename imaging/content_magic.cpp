@@ -13,6 +13,8 @@ namespace {
 
 using std::string_view_literals::operator""sv;
 
+constexpr auto kZip = "PK\x03\x04"sv;  // APPNOTE.TXT 6.3.10, 4.3.7: a local file header
+
 struct Magic {
   std::size_t offset;
   std::string_view bytes;
@@ -50,7 +52,9 @@ constexpr std::array kForeignImages = {
 };
 
 constexpr std::array kPacked = {
-    Magic{0, "PK\x03\x04"sv, "a zip archive"},
+    Magic{0, kZip, "a zip archive"},
+    Magic{0, "PK\x05\x06"sv, "an empty zip archive"},
+    Magic{0, "PK\x07\x08"sv, "a part of a zip archive"},
     Magic{0, "7z\xbc\xaf\x27\x1c"sv, "a 7z archive"},
     Magic{0, "Rar!\x1a\x07"sv, "a rar archive"},
     Magic{0, "LZIP"sv, "an lzip file"},
@@ -144,6 +148,10 @@ std::optional<std::string> find_packed_magic(std::span<const std::byte> head) {
   for (const auto& packed : kPacked)
     if (matches(head, packed)) return std::string(packed.description);
   return std::nullopt;
+}
+
+bool starts_zip(std::span<const std::byte> head) {
+  return matches(head, {0, kZip, {}});
 }
 
 std::optional<std::string> find_text_kind(std::span<const std::byte> head) {

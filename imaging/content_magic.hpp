@@ -29,6 +29,9 @@ bool looks_like_html(std::span<const std::byte> head);
 /// What an archive or compressed file starts with ("a zip archive"), or nothing.
 std::optional<std::string> find_packed_magic(std::span<const std::byte> head);
 
+/// Whether `head` starts a zip archive that holds something.
+bool starts_zip(std::span<const std::byte> head);
+
 /// What else a server may send in place of an image: "a JSON document", "an XML document", "text".
 std::optional<std::string> find_text_kind(std::span<const std::byte> head);
 

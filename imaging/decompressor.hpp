@@ -26,9 +26,10 @@ struct UnwrapLimits {
 };
 
 /// Looks at the first bytes of `in` and undoes gzip (multi-member), xz, zstd (multi-frame), bzip2
-/// or lz4, and a tar that holds exactly one regular file (plain or compressed). Anything else
-/// passes through untouched, ranges included. One compression is undone, not two: what is inside a
-/// second one is for the probe to refuse. The result's slices keep ByteStream's block rule.
+/// or lz4, and a tar that holds exactly one image (plain or compressed; see TarStream). Anything
+/// else passes through untouched, ranges included. One compression is undone, not two: what is
+/// inside a second one is for the probe to refuse. The result's slices keep ByteStream's block
+/// rule.
 ///
 /// Truncated, corrupt (every checksum the format has is checked), followed by garbage, or empty:
 /// image.compression or image.archive, at the latest when the end is reached. The output is not

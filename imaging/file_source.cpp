@@ -65,7 +65,7 @@ Attempt run_file_transfer(const Url& url, BlockFeed& feed, KnownObject& known,
                           url.path, file->size, *known.total)));
   known.total = file->size;
   if (!known.served) {
-    known.served = ServedObject{url, url, file->size, {}, {}, {}, true};
+    known.served = ServedObject{url, url, file->size, {}, {}, {}, true, {}};
     opened(*known.served);
   }
   if (auto started = feed.restart("reading the image " + url.path); !started) return started;

@@ -133,6 +133,7 @@ struct HttpClient::Impl {
   }
 
   Attempt get(const HttpRequest& wanted, HttpReceiver& taker);
+  Result<Url> next_hop();
   Attempt once();
   Attempt drive();
   Attempt judge(CURLcode code);
@@ -193,10 +194,34 @@ Attempt HttpClient::Impl::get(const HttpRequest& wanted, HttpReceiver& taker) {
                                   fmt::format("fetching {}: more than {} redirects",
                                               redacted(wanted.url.text), kMaxRedirects),
                                   "the server sends its clients in a circle; check the URL"));
-    auto next = follow_redirect(url, parser.head().location);
+    auto next = next_hop();
     if (!next) return give_up_mirror(next.error());
     url = *std::move(next);
   }
+}
+
+Result<Url> HttpClient::Impl::next_hop() {
+  INGOT_TRY_ASSIGN(Url next, follow_redirect(url, parser.head().location));
+  if (url.scheme != "https" || next.scheme != "http") return next;
+  const auto has_credentials = [](const Url& one) {
+    return !one.user.empty() || !one.password.empty();
+  };
+  const bool credentials = has_credentials(request->home) || has_credentials(url) ||
+                           has_credentials(next) || !options.user.empty() ||
+                           !options.password.empty() || !options.authorization.empty();
+  if (options.leave_https && !credentials) {
+    receiver->on_https_left(url, next);
+    return next;
+  }
+  return fail(Errc::source_redirect,
+              fmt::format("{}: the server redirects to {}, which leaves https for http and is not "
+                          "followed {}",
+                          what, redacted(next.text),
+                          credentials && options.leave_https
+                              ? "where credentials are in use"
+                              : "without a checksum that nobody on the way can have changed"),
+              "use the final URL; for an image that ingot write or ingot verify checks, give the "
+              "checksum by value or from an https URL, and no credentials");
 }
 
 std::unique_ptr<curl_slist, SlistDeleter> HttpClient::Impl::set_credentials_and_headers() {
@@ -301,13 +326,16 @@ bool HttpClient::Impl::on_head() {
   const bool ranged = !request->range.empty();
   if (head.status != 200 && !(ranged && (head.status == 206 || head.status == 416)))
     return end(status_failure(what, head));
-  if (!head.content_encoding.empty())
-    return end({TransferFailure::Verdict::mirror,
-                Error(Errc::source_protocol,
-                      fmt::format("{}: the server sends the file encoded (Content-Encoding: {}), "
-                                  "which was not asked for",
-                                  what, head.content_encoding),
-                      "turn that off in the server's configuration for image files")});
+  if (!head.content_encoding.empty() && !options.take_encoded)
+    return end(
+        {TransferFailure::Verdict::mirror,
+         Error(Errc::source_protocol,
+               fmt::format("{}: the server sends the file encoded (Content-Encoding: {}), "
+                           "which was not asked for, and no checksum tells whether the "
+                           "bytes are right all the same",
+                           what, head.content_encoding),
+               "turn that off in the server's configuration for image files; ingot write "
+               "and ingot verify take the image as it is served if they have its checksum")});
   has_body = true;
   auto taken = receiver->on_head(head, url);
   last_activity = Clock::now();

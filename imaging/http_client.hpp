@@ -22,6 +22,8 @@ namespace ingot::imaging {
 class HttpReceiver {
  public:
   virtual ~HttpReceiver() = default;
+  /// A redirect from https to http is about to be followed, as the options allow.
+  virtual void on_https_left(const Url& from, const Url& to) = 0;
   /// The answer's head, `url` being the address (after redirects) that gave it. Status 200, or 206
   /// or 416 if a range was asked for. A failure ends the request and is what get() returns.
   virtual Attempt on_head(const HttpHead& head, const Url& url) = 0;
@@ -37,8 +39,9 @@ struct HttpRequest {
 };
 
 /// Follows redirects by hand, so that every rule is checked before the next request is sent:
-/// http and https only, at most kMaxRedirects, never from https to http, and no credentials to
-/// another scheme, host or port than `home`'s.
+/// http and https only, at most kMaxRedirects, from https to http only if the options allow it and
+/// no credentials are in use at all, and no credentials to another scheme, host or port than
+/// `home`'s.
 ///
 /// Threads  one at a time. Cancelled by `stop` within milliseconds.
 /// Memory   `buffer_size` bytes.

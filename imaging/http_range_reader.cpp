@@ -23,6 +23,8 @@ class RangeReceiver final : public HttpReceiver {
                 std::size_t& got)
       : object_(object), offset_(offset), out_(out), got_(got) {}
 
+  void on_https_left(const Url&, const Url&) override {}  // the stream's transfer has said it
+
   Attempt on_head(const HttpHead& head, const Url& url) override {
     const std::string what = "fetching a part of " + redacted(url.text);
     const auto& range = head.content_range;

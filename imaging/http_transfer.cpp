@@ -22,6 +22,8 @@ bool ServedObject::matches(const HttpHead& head) const {
   const auto agrees = [](const std::string& ours, const std::string& theirs) {
     return ours.empty() || theirs.empty() || ours == theirs;  // RFC 9110 lets a 206 leave them out
   };
+  // Left out it is the same; said, it must be: other bytes otherwise.
+  if (!head.content_encoding.empty() && head.content_encoding != content_encoding) return false;
   if (!agrees(etag, head.etag) || !agrees(last_modified, head.last_modified)) return false;
   return !total || (head.content_range && head.content_range->total == total);
 }
@@ -81,6 +83,12 @@ Attempt HttpTransfer::run(const Url& mirror, KnownObject& known, const OnOpened&
   return {};
 }
 
+void HttpTransfer::on_https_left(const Url& from, const Url& to) {
+  note_once(
+      fmt::format("{} redirects from https to http at {}: followed, since the checksum decides",
+                  from.host, to.host));
+}
+
 Attempt HttpTransfer::on_head(const HttpHead& head, const Url& url) {
   if (head.status == 200) return on_whole(head, url);
   return on_part(head, url);
@@ -116,7 +124,13 @@ Attempt HttpTransfer::on_whole(const HttpHead& head, const Url& url) {
                             head.etag,
                             head.last_modified,
                             head.range_validator,
-                            head.ranges_offered};
+                            head.ranges_offered,
+                            head.content_encoding};
+  if (!head.content_encoding.empty())
+    note_once(
+        fmt::format("{} sends the file with Content-Encoding: {}, which was not asked for; it is "
+                    "taken as it is served, and the checksum decides",
+                    url.host, head.content_encoding));
   if (asked_from_)
     listener_.on_note(
         fmt::format("{} does not resume the transfer; receiving the file from its start again, to "
@@ -154,6 +168,11 @@ Attempt HttpTransfer::on_body(std::span<const std::byte> bytes) {
   auto taken = feed_.accept(bytes);
   if (taken && candidate_ && !feed_.proving()) adopt();
   return taken;
+}
+
+void HttpTransfer::note_once(const std::string& text) {
+  constexpr std::size_t kMost = 16;  // the names are the servers'
+  if (noted_.size() < kMost && noted_.insert(text).second) listener_.on_note(text);
 }
 
 void HttpTransfer::adopt() {

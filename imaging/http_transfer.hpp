@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 
@@ -25,6 +26,7 @@ struct ServedObject {
   std::string etag, last_modified;     ///< as sent; may be empty or weak
   std::string range_validator;         ///< for If-Range; empty: parts cannot be asked for safely
   bool ranges_offered = false;         ///< Accept-Ranges: bytes
+  std::string content_encoding;        ///< what its bytes are said to be encoded with, or empty
 
   /// Whether `head` (a 206) can be a part of this object.
   [[nodiscard]] bool matches(const HttpHead& head) const;
@@ -62,12 +64,14 @@ class HttpTransfer final : private HttpReceiver {
   [[nodiscard]] std::uint64_t resume_offset(const Url& mirror) const;
 
  private:
+  void on_https_left(const Url& from, const Url& to) override;
   Attempt on_head(const HttpHead& head, const Url& url) override;
   Attempt on_body(std::span<const std::byte> bytes) override;
   Attempt on_part(const HttpHead& head, const Url& url);
   Attempt on_whole(const HttpHead& head, const Url& url);
   Attempt check_total(std::uint64_t total, const Url& url);
   void adopt();
+  void note_once(const std::string& text);
 
   BlockFeed& feed_;
   JobListener& listener_;
@@ -75,6 +79,7 @@ class HttpTransfer final : private HttpReceiver {
   std::optional<ServedObject> source_;  // whose bytes the feed has last
   bool ranges_usable_ = true;           // of source_
   bool at_redirect_target_ = true;      // ask there rather than at the mirror's own address
+  std::set<std::string> noted_;         // said once, however often it is met
 
   // Of the attempt under way.
   KnownObject* known_ = nullptr;

@@ -65,11 +65,16 @@ Result<ProbeResult> probe_image(std::span<const std::byte> head,
   if (!recognized) {
     if (const auto packed = find_packed_magic(head)) {
       if (declared && *declared != ImageFormat::raw) return mismatch(*declared, *packed, head);
-      return fail(Errc::image_unsupported,
-                  fmt::format("the image is {} (after undoing one compression and one archive, if "
-                              "there were any); {}",
-                              *packed, starts_with_bytes(head)),
-                  "publish the disk image itself, compressed once at most");
+      return fail(
+          Errc::image_unsupported,
+          fmt::format("the image is {} (after undoing one compression and one archive, if "
+                      "there were any); {}",
+                      *packed, starts_with_bytes(head)),
+          starts_zip(head)
+              ? "a zip's list of contents is at its end, so that it cannot be checked while "
+                "it arrives; publish the image itself, or compress it in another way: "
+                "unzip -p FILE.zip | zstd > FILE.zst"
+              : "publish the disk image itself, compressed once at most");
     }
   }
   if (declared == ImageFormat::vhd) return ProbeResult{ImageFormat::vhd, {}, {}, 0};

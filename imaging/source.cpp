@@ -164,9 +164,11 @@ Result<void> fetch_all(const std::string& url, const TransferOptions& options, s
   };
   ProgressCounters counters;
   DigestTap tap(DigestType::sha256, stop);
+  TransferOptions strict = options;
+  strict.take_encoded = strict.leave_https = false;
   INGOT_TRY_ASSIGN(const auto source,
                    open_source(
-                       {url}, options, 2, [&](std::uint64_t n) { return tap.prefix(n); }, counters,
+                       {url}, strict, 2, [&](std::uint64_t n) { return tap.prefix(n); }, counters,
                        listener, stop));
   if (source->size() > limit) return too_large();
   tap.attach(*source);

@@ -7,6 +7,7 @@
 #include <memory>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "disk/core/error.hpp"
@@ -26,6 +27,12 @@ struct TransferOptions {
   std::string user, password;  ///< basic authorization; a URL's own userinfo comes first
   std::string authorization;   ///< a whole Authorization header value, instead of the above
   bool allow_file = true;      ///< file:// URLs (never when a controller names the URL)
+  /// A checksum decides about the object: one that is sent with a Content-Encoding which nobody
+  /// asked for is taken as it is served.
+  bool take_encoded = false;
+  /// That checksum cannot have been changed on the way: a redirect from https to http is followed,
+  /// unless any credentials are in use.
+  bool leave_https = false;
   std::chrono::milliseconds connect_timeout{15'000};
   std::chrono::milliseconds stall_timeout{
       30'000};  ///< no byte for this long; waiting on us excluded
@@ -47,7 +54,8 @@ using PrefixDigest = std::function<Result<Digest>(std::uint64_t n)>;
 /// strong validator and ranges allow it; otherwise it starts over and the bytes already delivered
 /// must have `prefix`'s digest before one new byte is passed on. Mirrors fail over the same way.
 /// A body that is shorter or longer than announced, or encoded (Content-Encoding) unasked, is an
-/// error. Redirects: http and https only, at most 10, never from https to http.
+/// error. Redirects: http and https only, at most 10, not from https to http. `options` may allow
+/// the last of each; `listener` is told when that was needed.
 ///
 /// Threads  one for the transfer, owned by the stream and joined by its destructor.
 /// Memory   `ring_blocks` blocks of kStreamBlock.
@@ -59,7 +67,8 @@ Result<std::unique_ptr<ByteStream>> open_source(const std::vector<std::string>& 
                                                 std::stop_token stop);
 
 /// Fetches a small text (a checksum file, a manifest) with the same rules, `limit` bytes at most.
-/// `listener` is told about retries.
+/// No checksum is known of it, so `take_encoded` and `leave_https` do not count. `listener` is told
+/// about retries.
 Result<std::string> fetch_text(const std::string& url, const TransferOptions& options,
                                std::size_t limit, std::stop_token stop,
                                JobListener* listener = nullptr);
@@ -67,5 +76,8 @@ Result<std::string> fetch_text(const std::string& url, const TransferOptions& op
 /// The same for bytes that are secret: a config drive.
 Result<SecretBytes> fetch_secret(const std::string& url, const TransferOptions& options,
                                  std::size_t limit, std::stop_token stop);
+
+/// Whether `url` is a good URL whose scheme is https, in any case.
+bool is_https(std::string_view url);
 
 }  // namespace ingot::imaging

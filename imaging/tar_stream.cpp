@@ -8,8 +8,10 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "disk/core/printable.hpp"
+#include "imaging/archive_companion.hpp"
 #include "imaging/zero_scan.hpp"
 
 namespace ingot::imaging {
@@ -28,23 +30,33 @@ std::string entry_name(archive_entry* entry) {
   return "'" + printable(std::as_bytes(std::span(std::string_view(path))), 100) + "'";
 }
 
-/// What an entry is, for messages; nothing when it is a plain file.
+/// What kind of entry that is no file it is; nothing for a file. A hard link is a file if it has
+/// contents of its own (pax allows that), else another name of one that came before.
+std::string_view link_kind(archive_entry* entry) {
+  if (archive_entry_filetype(entry) == AE_IFLNK) return "a symbolic link";
+  const bool own_contents = archive_entry_size_is_set(entry) != 0 && archive_entry_size(entry) > 0;
+  if (archive_entry_hardlink(entry) != nullptr && !own_contents) return "a hard link";
+  return {};
+}
+
+/// What an entry is that only a tar of a file system has; nothing for every other.
 std::string_view special_kind(archive_entry* entry) {
-  if (archive_entry_hardlink(entry) != nullptr) return "a hard link";
   switch (archive_entry_filetype(entry)) {
     case AE_IFREG:
-      return {};
     case AE_IFLNK:
-      return "a symbolic link";
+      return {};
     case AE_IFCHR:
     case AE_IFBLK:
       return "a device";
     case AE_IFIFO:
       return "a FIFO";
-    default:
+    default:  // hard links have no type of their own
+      if (archive_entry_hardlink(entry) != nullptr) return {};
       return "neither file nor directory";
   }
 }
+
+constexpr const char* kOneImage = "a tar must hold exactly one disk image, and texts at most";
 
 }  // namespace
 
@@ -86,16 +98,24 @@ struct TarStream::Impl {
   std::uint64_t given = 0;           // bytes of the tar
   std::uint64_t trailing_zeros = 0;  // how many of them, at the end, are zeros
 
-  // The file.
+  // The file being read.
   std::string name;
-  bool found = false;
   bool sparse = false;
   std::uint64_t file_size = 0;
-  std::uint64_t position = 0;       // delivered
-  std::span<const std::byte> data;  // libarchive's, not delivered yet
+  std::uint64_t position = 0;       // read
+  std::span<const std::byte> data;  // libarchive's, not read yet
   std::uint64_t data_at = 0;        // in the file, of `data`
   bool data_ended = false;
+  std::vector<std::byte> head;  // its first bytes, read to judge it
+
+  // The image.
+  std::uint64_t image_size = 0;
+  std::uint64_t delivered = 0;
   std::optional<Result<Slice>> last;  // the end, or the error, once met
+
+  // What stands beside it.
+  std::string first_skipped;  // "'README' is a text"
+  std::uint64_t skipped = 0;
 
   static la_ssize_t read_callback(archive*, void* self, const void** buffer) noexcept {
     return static_cast<Impl*>(self)->give(buffer);
@@ -169,21 +189,56 @@ struct TarStream::Impl {
     in_header = true;
     if (archive_read_open(reader.get(), this, nullptr, &read_callback, nullptr) != ARCHIVE_OK)
       return error("opening a tar");
-    INGOT_TRY_ASSIGN(archive_entry * entry, next_entry());
-    if (entry == nullptr)
-      return fail(Errc::image_archive, "the tar holds no file",
-                  "a tar must hold exactly one disk image");
+    INGOT_TRY_ASSIGN(const bool found, next_image());
+    if (found) {
+      image_size = file_size;
+      return {};
+    }
+    if (skipped == 0) return fail(Errc::image_archive, "the tar holds no file", kOneImage);
+    const std::string others = skipped == 1 ? "" : fmt::format(", and so on ({} entries)", skipped);
+    return fail(Errc::image_archive,
+                fmt::format("the tar holds no disk image: {}{}", first_skipped, others), kOneImage);
+  }
+
+  /// Reads on to the next file that is an image as far as its head tells. False at the tar's end.
+  Result<bool> next_image() {
+    for (;;) {
+      INGOT_TRY_ASSIGN(archive_entry * entry, next_entry());
+      if (entry == nullptr) return false;
+      const std::string shown = entry_name(entry);
+      if (const auto kind = special_kind(entry); !kind.empty())
+        return fail(Errc::image_archive,
+                    fmt::format("the tar's entry {} is {}: it is of a file system, not of a disk "
+                                "image",
+                                shown, kind),
+                    kOneImage);
+      std::string_view kind = link_kind(entry);
+      if (kind.empty()) {
+        INGOT_TRY(begin_file(entry));
+        const char* path = archive_entry_pathname(entry);
+        kind = companion_kind(path != nullptr ? path : "", head, file_size);
+        if (kind.empty()) return true;
+        // Not left to the next header, whose length is limited.
+        if (archive_read_data_skip(reader.get()) != ARCHIVE_OK)
+          return error(fmt::format("reading {} from a tar", name));
+      }
+      if (skipped++ == 0) first_skipped = fmt::format("{} is {}", shown, kind);
+    }
+  }
+
+  Result<void> begin_file(archive_entry* entry) {
     name = entry_name(entry);
-    if (const auto kind = special_kind(entry); !kind.empty())
-      return fail(Errc::image_archive, fmt::format("the tar's entry {} is {}", name, kind),
-                  "a tar must hold exactly one disk image");
     const auto size = archive_entry_size(entry);
     if (archive_entry_size_is_set(entry) == 0 || size < 0)
       return fail(Errc::image_archive, fmt::format("the tar's entry {} has no valid size", name));
-    if (size == 0)
-      return fail(Errc::image_archive, fmt::format("the tar's entry {} is empty", name));
     file_size = static_cast<std::uint64_t>(size);
     sparse = archive_entry_sparse_count(entry) > 0;
+    position = 0;
+    data = {};
+    data_at = 0;
+    data_ended = false;
+    head.resize(static_cast<std::size_t>(std::min<std::uint64_t>(file_size, kCompanionHead)));
+    INGOT_TRY(fill(head));
     return {};
   }
 
@@ -239,12 +294,12 @@ struct TarStream::Impl {
   /// Requires that the tar ends here, and reads the input to its end: a compressed tar's checksums
   /// stand behind it.
   Result<void> finish() {
-    INGOT_TRY_ASSIGN(archive_entry * entry, next_entry());
-    if (entry != nullptr)
-      return fail(
-          Errc::image_archive,
-          fmt::format("the tar holds more than one file: {} and {}", name, entry_name(entry)),
-          "a tar must hold exactly one disk image");
+    const std::string image = name;
+    INGOT_TRY_ASSIGN(const bool another, next_image());
+    if (another)
+      return fail(Errc::image_archive,
+                  fmt::format("the tar holds more than one image: {} and {}", image, name),
+                  kOneImage);
     const auto marker_at = static_cast<std::uint64_t>(archive_read_header_position(reader.get()));
     const void* unused = nullptr;
     for (;;) {
@@ -262,13 +317,20 @@ struct TarStream::Impl {
   }
 
   Result<Slice> next() {
-    if (position == file_size) {
-      INGOT_TRY(finish());
-      return Slice();
-    }
+    if (delivered == image_size) return Slice();
     INGOT_TRY_ASSIGN(BufferRef block, pool.acquire(stop));
-    INGOT_TRY_ASSIGN(const std::size_t filled, fill(block.bytes()));
-    const auto view = block.bytes().first(filled);
+    auto out = block.bytes();
+    std::size_t from_head = 0;
+    if (delivered == 0) {
+      std::ranges::copy(head, out.begin());
+      from_head = head.size();
+    }
+    INGOT_TRY_ASSIGN(const std::size_t filled, fill(out.subspan(from_head)));
+    const auto view = out.first(from_head + filled);
+    delivered += view.size();
+    // Before the last bytes are given away, so that a second image behind a short first one is
+    // found by whoever looks at the first block only.
+    if (delivered == image_size) INGOT_TRY(finish());
     return Slice(std::move(block), view);
   }
 };
@@ -291,7 +353,7 @@ Result<Slice> TarStream::next() {
 }
 
 std::optional<std::uint64_t> TarStream::size() const {
-  return impl_->file_size;
+  return impl_->image_size;
 }
 
 }  // namespace ingot::imaging

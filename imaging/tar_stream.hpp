@@ -1,4 +1,4 @@
-/// TarStream: the one file in a tar, as a stream.
+/// TarStream: the one disk image in a tar, as a stream.
 #pragma once
 
 #include <cstdint>
@@ -17,17 +17,23 @@ namespace ingot::imaging {
 /// magic and are not recognised.
 bool starts_tar(std::span<const std::byte> head) noexcept;
 
-/// Delivers the contents of a tar's only regular file (ustar, pax, GNU; sparse files with their
-/// holes as zeros). Directories may stand around it; any other entry is an error, and so is a
-/// second file, which shows only once the first has been delivered: whoever commits waits for the
-/// end of the stream. The tar must end with its marker and nothing but zeros.
+/// Delivers the contents of the one disk image in a tar (ustar, pax, GNU; sparse files with their
+/// holes as zeros).
 ///
-/// Threads  works on the reader's thread.
-/// Memory   kBlocks blocks. A header (with the map of a sparse file) is limited to 4 MiB.
-/// Errors   image.archive naming the entries; the input's; cancelled.
+/// Beside  it may stand, before or behind: directories, symbolic links, hard links without contents
+///         of their own, empty files, texts under 64 KiB that are no image by content, and what
+///         macOS adds (AppleDouble, .DS_Store). Any other file is an image that was meant, and a
+///         second one is an error: at once if the first image ends within its first block, else
+///         when it has been delivered; whoever commits waits for the end of the stream. Devices and
+///         FIFOs are an error wherever they stand: such a tar is of a file system.
+/// End     the tar must end with its marker and nothing but zeros. The last slice comes only when
+///         that is known.
+/// Threads works on the reader's thread.
+/// Memory  kBlocks blocks. A header (with the map of a sparse file) is limited to 4 MiB.
+/// Errors  image.archive naming the entries; the input's; cancelled.
 class TarStream final : public ByteStream {
  public:
-  /// Reads up to the file's first byte.
+  /// Reads up to the image's first bytes.
   static Result<std::unique_ptr<TarStream>> open(std::unique_ptr<ByteStream> in,
                                                  std::stop_token stop);
   ~TarStream() override;

@@ -9,6 +9,7 @@
 
 #include "disk/core/printable.hpp"
 #include "disk/core/url_text.hpp"
+#include "imaging/source.hpp"
 
 namespace ingot::imaging {
 namespace {
@@ -101,13 +102,16 @@ Result<Url> follow_redirect(const Url& base, std::string_view location) {
   Url out = take_apart(url);
   if (out.scheme != "http" && out.scheme != "https")
     return refuse("and only http and https are followed");
-  if (base.scheme == "https" && out.scheme == "http")
-    return refuse("which leaves https for http and is not followed");
   return out;
 }
 
 bool same_origin(const Url& a, const Url& b) noexcept {
   return a.scheme == b.scheme && a.host == b.host && a.port == b.port;
+}
+
+bool is_https(std::string_view url) {
+  const auto parsed = parse_url(url);
+  return parsed && parsed->scheme == "https";
 }
 
 }  // namespace ingot::imaging

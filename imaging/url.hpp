@@ -24,8 +24,7 @@ struct Url {
 Result<Url> parse_url(std::string_view text);
 
 /// The address that a redirect from `base` to `location` (absolute or relative) leads to.
-/// Errors: source.redirect for a malformed one, another scheme than http and https, and for https
-/// to http.
+/// Errors: source.redirect for a malformed one, and for another scheme than http and https.
 Result<Url> follow_redirect(const Url& base, std::string_view location);
 
 /// Same scheme, host and port: credentials given for one may be sent to the other.

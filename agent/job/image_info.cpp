@@ -19,6 +19,8 @@ namespace ingot::agent {
 namespace {
 
 constexpr std::uint64_t kMostTables = 64 * MiB;  // read from a qcow2 image to learn its layout
+// Read of a local archive to see what stands behind the image: a bomb's end is not waited for.
+constexpr std::uint64_t kMostArchive = 256 * GiB;
 
 // Whoever gives a stream up early stops its source first. Declared after the stream, this does.
 struct StopOnExit {
@@ -158,6 +160,19 @@ Result<void> inspect_foreign(ImageInfo& info, const Content& content) {
   return {};
 }
 
+/// Whether an archive holds another image shows at its end. A local one is read so far; a download
+/// of the whole is more than was asked for, and `info` says what that leaves open.
+Result<void> see_end_of_archive(ImageInfo& info, imaging::ByteStream& stream, bool local) {
+  std::uint64_t seen = 0;
+  while (local && seen < kMostArchive) {
+    INGOT_TRY_ASSIGN(const Slice slice, stream.next());
+    if (slice.empty()) return {};
+    seen += slice.size();
+  }
+  info.streaming += "; whether its archive holds another image shows when all of it is read";
+  return {};
+}
+
 Result<ImageInfo> inspect(const std::string& image, const std::string& url,
                           const imaging::TransferOptions& transfer, std::stop_source& enough) {
   constexpr std::size_t kBlocks = 8;
@@ -200,6 +215,8 @@ Result<ImageInfo> inspect(const std::string& image, const std::string& url,
     default:
       INGOT_TRY(inspect_foreign(info, content));
   }
+  if (info.compression.find('+') != std::string::npos)
+    INGOT_TRY(see_end_of_archive(info, stream, url.starts_with("file:")));
   return info;
 }
 

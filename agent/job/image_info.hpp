@@ -42,8 +42,8 @@ struct ImageInfo {
 };
 
 /// Looks at `image`, a path or a URL. Reads the first MiB, and the tables of a qcow2 image where
-/// the server answers ranges. Errors: source.*, image.*; what is merely unfit to be written is no
-/// error but `refusal`.
+/// the server answers ranges, and all of a local archive (256 GiB at most). Errors: source.*,
+/// image.*; what is merely unfit to be written is no error but `refusal`.
 Result<ImageInfo> inspect_image(const std::string& image, const imaging::TransferOptions& transfer,
                                 std::stop_token stop);
 

@@ -15,6 +15,13 @@ namespace {
 
 constexpr std::size_t kMaxChecksumList = 1024 * 1024;
 
+/// What a known digest makes harmless on the way of the image's bytes. `untouched`: nobody between
+/// the checksum's origin and here can have changed it.
+void trust_digest(imaging::TransferOptions& transfer, bool untouched) {
+  transfer.take_encoded = true;
+  transfer.leave_https = untouched;
+}
+
 }  // namespace
 
 StreamedImage streamed_image(const imaging::ImageOutcome& outcome) {
@@ -30,14 +37,15 @@ Result<ImageJob> image_job(const ImageOptions& image, const ResourceOptions& res
   if (checksum.value_or_url.empty() && !image.no_checksum_accepted)
     return fail(Errc::usage_checksum, "no checksum: nothing would tell whether the image is right",
                 "name the image's checksum, or the URL of a list that has it");
+  job.request.transfer = transfer;
   if (is_checksum_url(checksum.value_or_url)) {
     job.checksum = checksum;
   } else if (!checksum.value_or_url.empty()) {
     INGOT_TRY_ASSIGN(job.request.expected, parse_checksum(checksum.value_or_url, checksum.type));
+    trust_digest(job.request.transfer, true);
   }
   job.request.declared = image.format;
   job.request.allow_unrecognized = image.allow_unrecognized;
-  job.request.transfer = transfer;
   INGOT_TRY_ASSIGN(const MemoryBudget budget, split_memory(resources.memory_limit));
   job.request.ring_blocks = budget.ring_blocks;
   job.request.hold_limit = budget.hold_limit;
@@ -72,6 +80,9 @@ Result<void> find_expected_digest(ImageJob& job, JobListener& listener, std::sto
   auto digest = imaging::find_checksum(*list, image, job.checksum.type);
   if (!digest) return tl::unexpected(digest.error().with_context("in " + redacted(url)));
   job.request.expected = *std::move(digest);
+  // A list that starts at an https URL came by https all the way: its redirects do not leave that.
+  const bool over_https = imaging::is_https(url) && !job.request.transfer.tls_insecure;
+  trust_digest(job.request.transfer, over_https);
   return {};
 }
 

@@ -149,17 +149,19 @@ class Case(unittest.TestCase):
 
     # Servers.
 
-    def nginx(self, directory=None):
-        """A real nginx on loopback; returns its URL."""
+    def nginx(self, directory=None, directives=""):
+        """A real nginx on loopback, with `directives` of its server; returns its URL."""
         state = tempfile.mkdtemp(prefix="nginx-", dir=self.dir)
-        server = subprocess.Popen([os.path.join(DEMO, "serve-directory"), directory or self.dir, state],
+        server = subprocess.Popen([os.path.join(DEMO, "serve-directory"), directory or self.dir, state, directives],
                                   stdout=subprocess.PIPE, text=True)
         self.addCleanup(self._stop, server)
         return server.stdout.readline().strip()
 
-    def fault_server(self, directory=None):
-        """The server with faults (tests/support/fault_server.py); returns its URL."""
-        server = subprocess.Popen(["/usr/bin/python3", os.path.join(SUPPORT, "fault_server.py"), directory or self.dir],
+    def fault_server(self, directory=None, tls=None):
+        """The server with faults (tests/support/fault_server.py), with `tls` (certificate, key) over https; returns its
+        URL."""
+        server = subprocess.Popen(["/usr/bin/python3", os.path.join(SUPPORT, "fault_server.py"), directory or self.dir,
+                                   *(["--tls", *tls] if tls else [])],
                                   stdout=subprocess.PIPE, text=True)
         self.addCleanup(self._stop, server)
         return server.stdout.readline().strip()

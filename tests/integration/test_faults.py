@@ -27,6 +27,7 @@ SURVIVED = {
     "etag changes, content does not": "etag=changing&truncate=1&times=1",
     "half of the range": "ranges=half&reset=1&times=1",
     "redirected": "redirect=3",
+    "encoded unasked, cut once": "encoding=gzip&truncate=1&times=1",
     "rate limited": "rate=8000000",
 }
 
@@ -38,7 +39,6 @@ REFUSED = {
     "cut for good without a length": ("length=none&truncate=1&at={half}", "checksum", 4),
     "stalled for good": ("stall=60&at={half}", "source", 3),
     "longer than announced": ("length=100", "source", 3),
-    "encoded unasked": ("encoding=gzip", "source", 3),
     "not found": ("status=404", "source", 3),
     "forbidden": ("status=403", "source", 3),
     "broken for good": ("status=500", "source", 3),

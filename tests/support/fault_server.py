@@ -37,6 +37,7 @@ the others hold for every answer.
     length=twice        two Content-Length fields that differ
     chunked=1           Transfer-Encoding: chunked
     encoding=NAME       Content-Encoding: NAME (the bytes stay as they are)
+    part_encoding=NAME  the same for a 206 (empty: no such field)
     header=N            N bytes of extra header fields
   * garbage=1           answers something that is not HTTP
   * html=1              200 and a web page instead of the file
@@ -284,8 +285,9 @@ class Connection:
             fields.append(("ETag", etag))
         if modified:
             fields.append(("Last-Modified", modified))
-        if "encoding" in q:
-            fields.append(("Content-Encoding", q["encoding"]))
+        encoding = q.get("part_encoding" if status == 206 and "part_encoding" in q else "encoding")
+        if encoding:
+            fields.append(("Content-Encoding", encoding))
         fields += [(f"X-Filler-{i}", "x" * 1000) for i in range(int(q.get("header", 0)) // 1000)]
         self.entry["status"] = status
         head = [f"HTTP/1.1 {status} Here", "Date: " + email.utils.formatdate(usegmt=True)]

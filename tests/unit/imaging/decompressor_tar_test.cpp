@@ -57,12 +57,13 @@ TEST_F(Tar, OfEveryFormatGivesItsFile) {
 }
 
 TEST_F(Tar, WithASparseFileGivesItsHolesBack) {
+  run("echo hi > " + dir_.path("README"));
   run("cd " + dir_.path("") + " && fallocate --dig-holes disk.img && truncate -s 3000000 disk.img");
   image_.resize(3'000'000);
   for (const std::string format :
        {"--format=gnu", "--format=posix --sparse-version=0.0",
         "--format=posix --sparse-version=0.1", "--format=posix --sparse-version=1.0"}) {
-    const Bytes file = tar("-c -f - --sparse " + format + " disk.img");
+    const Bytes file = tar("-c -f - --sparse " + format + " README disk.img README");
     EXPECT_LT(file.size(), 1'000'000U) << "the tar is not sparse: this tests nothing";
     for (const auto slice_size : kSliceSizes) {
       const auto result = unwrap_all(file, slice_size);
@@ -91,22 +92,63 @@ TEST_F(Tar, MayBeCompressed) {
   }
 }
 
-TEST_F(Tar, MustHoldOneFileAndNothingElse) {
+TEST_F(Tar, MayHoldWhatIsNoImageBeforeAndBehindTheImage) {
   run("cd " + dir_.path("") +
-      " && mkdir empty && : > nothing && ln -s disk.img link && ln disk.img hard && mkfifo fifo && "
-      "cp nothing \"$(printf 'evil\\033[2Jname')\"  && echo hi > README");
+      " && mkdir dir && : > nothing && ln -s disk.img link && ln disk.img hard && echo hi > README "
+      "&& sha256sum disk.img > SHA256SUMS && yes 'a licence' | head -c 65535 > LICENSE && "
+      "printf '\\0\\005\\026\\007\\0\\002\\0\\0Mac OS X' > ._disk.img && "
+      // A resource fork may be large; its magic number tells.
+      "cp ._disk.img fork && truncate -s 9000000 fork && "
+      "printf '\\0\\0\\0\\001Bud1\\0' > .DS_Store && "
+      "printf '\\001\\002' > ._odd && "
+      "echo long > " +
+      std::string(200, 'n'));
+  const std::string beside =
+      " dir nothing link README SHA256SUMS LICENSE ._disk.img fork .DS_Store ._odd " +
+      std::string(200, 'n') + " ";
+  for (const std::string format : {"gnu", "posix"}) {
+    for (const std::string& entries : {beside + "disk.img", "disk.img hard" + beside,
+                                       std::string("README disk.img SHA256SUMS")}) {
+      const Bytes file = tar("-c -f - --format=" + format + " " + entries);
+      for (const std::size_t slice_size : {4096, 1024 * 1024}) {
+        const auto result = unwrap_all(file, slice_size);
+        ASSERT_TRUE(result) << entries << ": " << result.error().message();
+        EXPECT_EQ(result->size, image_.size());
+        EXPECT_TRUE(result->bytes == image_) << entries;
+      }
+    }
+  }
+}
+
+TEST_F(Tar, MustHoldOneImage) {
+  run("cd " + dir_.path("") +
+      " && mkdir empty && : > nothing && ln -s disk.img link && mkfifo fifo && echo hi > README && "
+      "cp nothing \"$(printf 'evil\\033[2Jname')\" && cp disk.img other.img && "
+      "yes 'a text' | head -c 65536 > long-text && head -c 300 /dev/urandom > noise && "
+      // Small, and an image by content: a qcow2 header; a descriptor, which is a text as well; a
+      // disk whose name says that it is macOS's.
+      "qemu-img create -q -f qcow2 -o cluster_size=512 small.qcow2 1M && "
+      "test $(stat -c %s small.qcow2) -lt 65536 && "
+      "qemu-img create -q -f vmdk -o subformat=monolithicFlat disk.vmdk 1M && "
+      "truncate -s 40960 ._disk && echo 'start=1, type=83' | sfdisk -q ._disk");
   const struct {
     const char* entries;
     const char* said;
   } cases[] = {
       {"empty", "holds no file"},
-      {"nothing", "'nothing' is empty"},
-      {"link", "'link' is a symbolic link"},
+      {"nothing", "no disk image: 'nothing' is empty"},
+      {"link", "no disk image: 'link' is a symbolic link"},
+      {"README", "no disk image: 'README' is a text"},
+      {"README link nothing", "'README' is a text, and so on (3 entries)"},
+      {"disk.img other.img", "more than one image: 'disk.img' and 'other.img'"},
+      {"README disk.img link other.img", "more than one image: 'disk.img' and 'other.img'"},
+      {"disk.img long-text", "more than one image: 'disk.img' and 'long-text'"},
+      {"noise disk.img", "more than one image: 'noise' and 'disk.img'"},
+      {"disk.img small.qcow2", "more than one image: 'disk.img' and 'small.qcow2'"},
+      {"disk.vmdk disk-flat.vmdk", "more than one image: 'disk.vmdk' and 'disk-flat.vmdk'"},
+      {"._disk disk.img", "more than one image: '._disk' and 'disk.img'"},
       {"fifo", "'fifo' is a FIFO"},
-      {"README disk.img", "more than one file: 'README' and 'disk.img'"},
-      {"disk.img README", "more than one file: 'disk.img' and 'README'"},
-      {"disk.img link", "more than one file: 'disk.img' and 'link'"},
-      {"disk.img hard", "more than one file: 'disk.img' and 'hard'"},
+      {"disk.img fifo", "'fifo' is a FIFO"},
       {"\"$(printf 'evil\\033[2Jname')\"", "'evil\\x1b[2Jname' is empty"},
       {"-T /dev/null", ""},
   };
@@ -123,7 +165,22 @@ TEST_F(Tar, MustHoldOneFileAndNothingElse) {
     }
   }
   run("mknod " + dir_.path("device") + " b 7 0");
-  EXPECT_THAT(unwrap_error(tar("-c -f - device")).message(), HasSubstr("'device' is a device"));
+  EXPECT_THAT(unwrap_error(tar("-c -f - disk.img device")).message(),
+              HasSubstr("'device' is a device: it is of a file system"));
+}
+
+// One block is what everybody looks at before a disk is touched.
+TEST_F(Tar, WithASecondImageBehindAFirstBlockNeverGivesThatBlock) {
+  run("cd " + dir_.path("") +
+      " && head -c 1048576 /dev/urandom > one && cp disk.img two && head -c 300000 one > less");
+  for (const std::string first : {"one", "less"}) {
+    auto result =
+        imaging::unwrap(std::make_unique<MemoryStream>(tar("-c -f - " + first + " two")), {});
+    ASSERT_TRUE(result);
+    const auto slice = result->stream->next();
+    ASSERT_FALSE(slice) << first;
+    EXPECT_THAT(slice.error().message(), HasSubstr("'" + first + "' and 'two'"));
+  }
 }
 
 TEST_F(Tar, MustBeWholeAndEndThere) {
@@ -196,11 +253,29 @@ Bytes header(const std::string& name, std::size_t size, char type) {
   std::snprintf(block + 136, 12, "%011o", 0U);
   std::fill_n(block + 148, 8, ' ');
   block[156] = type;
+  if (type == '1') std::snprintf(block + 157, 100, "disk.img");
   std::copy_n("ustar\00000", 8, block + 257);
   unsigned sum = 0;
   for (const char c : block) sum += static_cast<unsigned char>(c);
   std::snprintf(block + 148, 8, "%06o", sum);
   return bytes_of(std::string_view(block, sizeof block));
+}
+
+TEST_F(Tar, TakesAHardLinkForAnotherNameUnlessItHasContents) {
+  const Bytes end(1024);
+  const auto alone = unwrap_error(header("hard", 0, '1') + end);
+  EXPECT_THAT(alone.message(), HasSubstr("no disk image: 'hard' is a hard link"));
+  // pax: "hard links may be followed by the contents of the file".
+  const std::string record = "12 comment=\n";
+  const Bytes pax = header("pax", record.size(), 'x') + bytes_of(record) + Bytes(500);
+  const Bytes contents = payload(200 * 512);
+  const Bytes image = header("disk.img", contents.size(), '0') + contents;
+  const auto second =
+      unwrap_error(image + pax + header("hard", contents.size(), '1') + contents + end);
+  EXPECT_THAT(second.message(), HasSubstr("more than one image: 'disk.img' and 'hard'"));
+  const auto whole = unwrap_all(image + header("hard", 0, '1') + end);
+  ASSERT_TRUE(whole) << whole.error().message();
+  EXPECT_TRUE(whole->bytes == contents);
 }
 
 TEST_F(Tar, CannotExhaustMemoryWithASparseMap) {

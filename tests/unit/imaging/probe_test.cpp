@@ -237,6 +237,8 @@ std::vector<Refused> refused() {
       {"bzip2_inside", padded("BZh9"), none, unsupported, "a bzip2 file", true},
       {"lz4_legacy", padded("\x02\x21\x4c\x18"), none, unsupported, "legacy format", true},
       {"zip", padded("PK\3\4"), none, unsupported, "a zip archive", true},
+      {"zip_empty", padded("PK\5\6"), none, unsupported, "an empty zip archive", true},
+      {"zip_part", padded("PK\7\10"), none, unsupported, "a part of a zip archive", true},
       {"seven_zip", padded("7z\xbc\xaf\x27\x1c"), none, unsupported, "a 7z archive", true},
       {"elf",
        padded("\x7f"

@@ -5,6 +5,8 @@
 namespace ingot::test {
 namespace {
 
+using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -37,9 +39,57 @@ TEST_F(SourceRulesTest, Statuses) {
 }
 
 TEST_F(SourceRulesTest, UnaskedEncodingIsRefused) {
-  EXPECT_THAT(refused(url("encoding=gzip"), Errc::source_protocol)->text(),
-              HasSubstr("Content-Encoding: gzip"));
+  const auto fetch = refused(url("encoding=gzip"), Errc::source_protocol);
+  EXPECT_THAT(fetch->text(), HasSubstr("Content-Encoding: gzip"));
+  EXPECT_THAT(fetch->text(), HasSubstr("no checksum"));
   expect_whole({url("encoding=identity")});
+}
+
+// A checksum decides: the bytes are taken as they come, and said to be encoded.
+TEST_F(SourceRulesTest, AnEncodingThatAChecksumAllows) {
+  auto options = patient();
+  options.take_encoded = true;
+  const auto notes = [](const std::unique_ptr<Fetch>& fetch) { return fetch->listener.notes(); };
+  const auto encoded = HasSubstr("sends the file with Content-Encoding: gzip");
+  EXPECT_THAT(notes(expect_whole({url("encoding=gzip")}, options)), ElementsAre(encoded));
+  EXPECT_THAT(notes(expect_whole({url()}, options)), IsEmpty());
+  // Resumed, the server saying it again or leaving it out (RFC 9110, 15.3.7.1).
+  for (const std::string way : {"", "&part_encoding="}) {
+    const auto fetch =
+        expect_whole({url("encoding=gzip&reset=1&times=1&at=3000000" + way)}, options);
+    ASSERT_EQ(fetch->listener.retries().size(), 1U);
+    EXPECT_EQ(fetch->listener.retries()[0].offset, 3'000'000U);
+    EXPECT_THAT(notes(fetch), ElementsAre(encoded));
+  }
+  // A part that is encoded in another way is no part of the same bytes: started over, and proved.
+  for (const std::string way :
+       {"encoding=gzip&part_encoding=br", "encoding=identity&part_encoding=gzip"}) {
+    const auto fetch = expect_whole({url(way + "&reset=1&times=1&at=3000000")}, options);
+    EXPECT_THAT(notes(fetch), Contains(HasSubstr("answers a range request with something else")))
+        << way;
+  }
+  // A text is never taken so: nothing tells whether it is right.
+  const auto list = imaging::fetch_text(url("encoding=gzip"), options, 10 * MiB, {});
+  ASSERT_FALSE(list);
+  EXPECT_EQ(list.error().code(), Errc::source_protocol);
+}
+
+TEST_F(SourceRulesTest, RangesOfAnEncodedObject) {
+  auto options = patient();
+  options.take_encoded = true;
+  for (const std::string way : {"", "&part_encoding=", "&part_encoding=br"}) {
+    Fetch fetch({url("encoding=gzip" + way)}, options);
+    ASSERT_FALSE(fetch.error) << fetch.text();
+    ASSERT_NE(fetch.stream().ranges(), nullptr);
+    Bytes part(1000);
+    const auto got = fetch.stream().ranges()->read(4'000'000, part);
+    EXPECT_EQ(got.has_value(), way != "&part_encoding=br");
+    if (!got)
+      EXPECT_EQ(got.error().code(), Errc::source_changed);
+    else
+      EXPECT_TRUE(std::equal(part.begin(), part.end(), bytes().begin() + 4'000'000));
+    EXPECT_TRUE(fetch.all() == bytes());
+  }
 }
 
 TEST_F(SourceRulesTest, NonsenseIsRefused) {
@@ -258,6 +308,63 @@ TEST_F(SourceTlsTest, NeverFromHttpsToHttp) {
   refused(url("to=" + tls_->url() + "/image%3fto=" + server().url() + "/image"),
           Errc::source_redirect, trusting());
   expect_whole({url("to=" + tls_url())}, trusting());
+  // Where a checksum would allow it for the image, it does not for the list.
+  auto options = trusting();
+  options.leave_https = true;
+  const auto list =
+      imaging::fetch_text(tls_url("to=" + server().url() + "/image"), options, 10 * MiB, {});
+  ASSERT_FALSE(list);
+  EXPECT_EQ(list.error().code(), Errc::source_redirect);
+}
+
+TEST_F(SourceTlsTest, FromHttpsToHttpWhereAChecksumAllowsIt) {
+  auto options = trusting();
+  options.leave_https = true;
+  const std::string plain = server().url() + "/image";
+  const auto left = HasSubstr("redirects from https to http at 127.0.0.1: followed");
+  for (const std::string& target :
+       {"to=" + plain, "to=" + plain + "%3freset=1%26times=1%26at=3000000"}) {
+    const auto fetch = expect_whole({tls_url(target)}, options);
+    EXPECT_THAT(fetch->listener.notes(), ElementsAre(left));
+    for (const auto& retry : fetch->listener.retries()) EXPECT_EQ(retry.offset, 3'000'000U);
+  }
+  // Said once, however often the redirect is taken.
+  const auto again = expect_whole({tls_url("to=" + plain + "%3fstatus=503%26times=2")}, options);
+  EXPECT_EQ(again->listener.retries().size(), 2U);
+  EXPECT_THAT(again->listener.notes(), ElementsAre(left));
+  // Parts are fetched from there as well.
+  Fetch fetch({tls_url("to=" + plain)}, options);
+  ASSERT_FALSE(fetch.error) << fetch.text();
+  Bytes part(1000);
+  ASSERT_TRUE(fetch.stream().ranges()->read(4'000'000, part));
+  EXPECT_TRUE(std::equal(part.begin(), part.end(), bytes().begin() + 4'000'000));
+  EXPECT_TRUE(fetch.all() == bytes());
+  EXPECT_THAT(requests(), Not(HasSubstr("\"authorization\"")));
+  // A file is still nothing that a server may name.
+  refused(tls_url("to=file:///etc/passwd"), Errc::source_redirect, options);
+}
+
+TEST_F(SourceTlsTest, NeverFromHttpsToHttpWithCredentials) {
+  auto options = trusting();
+  options.leave_https = true;
+  const std::string plain = "to=" + server().url() + "/image";
+  const std::string host = "127.0.0.1:" + tls_->port() + "/image?";
+  const auto refuse = [&](const std::string& address, const imaging::TransferOptions& given) {
+    EXPECT_THAT(refused(address, Errc::source_redirect, given)->text(),
+                HasSubstr("where credentials are in use"));
+    EXPECT_EQ(count_requests(), 0U) << "the http server was asked";
+  };
+  refuse("https://user:s3cr3t@" + host + plain, options);
+  refuse("https://s3cr3t@" + host + plain, options);
+  // Those that the server gives away, with a redirect within https or at its end.
+  refuse(tls_url("to=http://user:s3cr3t@127.0.0.1:" + server().port() + "/image"), options);
+  refuse(tls_url("to=https://user:s3cr3t@" + host + "to=" + server().url() + "/image"), options);
+  options.user = "user";
+  options.password = kSecret;
+  refuse(tls_url(plain), options);
+  options.user = options.password = "";
+  options.authorization = "Bearer s3cr3t";
+  refuse(tls_url(plain), options);
 }
 
 TEST_F(SourceTlsTest, ThroughAProxyByConnect) {

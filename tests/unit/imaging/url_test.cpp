@@ -44,8 +44,9 @@ TEST(UrlTest, RedirectsAreResolved) {
   EXPECT_EQ(follow_redirect(base, "/c?d").value().text, "https://h/c?d");
   EXPECT_EQ(follow_redirect(base, "//other/c").value().text, "https://other/c");
   EXPECT_EQ(follow_redirect(base, "https://u:p@other/c#f").value().text, "https://other/c");
-  for (const char* bad : {"http://h/c", "HTTP://h/c", "file:///etc/passwd", "javascript://x/",
-                          "https://", "https://[::1/"}) {
+  EXPECT_EQ(follow_redirect(base, "HTTP://h/c").value().text, "http://h/c");
+  for (const char* bad :
+       {"ftp://h/c", "file:///etc/passwd", "javascript://x/", "https://", "https://[::1/"}) {
     const auto refused = follow_redirect(base, bad);
     ASSERT_FALSE(refused) << bad;
     EXPECT_EQ(refused.error().code(), Errc::source_redirect);
@@ -54,7 +55,7 @@ TEST(UrlTest, RedirectsAreResolved) {
 
 TEST(UrlTest, MessagesShowNoControlCharacters) {
   const auto refused =
-      follow_redirect(parse_url("https://h/").value(), "http://x/\x1b[2J?token=s3cr3t");
+      follow_redirect(parse_url("https://h/").value(), "ftp://x/\x1b[2J?token=s3cr3t");
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().message(), Not(HasSubstr("\x1b")));
   EXPECT_THAT(refused.error().message(), Not(HasSubstr("s3cr3t")));
