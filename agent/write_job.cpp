@@ -47,8 +47,10 @@ class WriteJob {
     options.buffer_count = request_.image.writer_buffers;
     options.dry_run = request_.dry_run;
     options.verify_readback = request_.verify_readback;
+    if (request_.config_drive) options.config_drive = request_.config_drive->image.size();
     disk::DeviceWriter writer(target, options, counters_, job_);
-    disk::TargetScratch scratch(target, request_.scratch_dir, request_.dry_run);
+    disk::TargetScratch scratch(target, request_.scratch_dir, request_.dry_run,
+                                [&writer] { return writer.touch(); });
     if (auto done = stream(target, writer, scratch); !done) {
       Error error = job_.or_else(done.error());
       job_.report(error);  // stops what may still be writing
@@ -80,8 +82,7 @@ class WriteJob {
       drive.emplace(request_.config_drive->image);
     }
     INGOT_TRY_ASSIGN(outcome_.finished, disk::finish_disk(target, writer, drive, request_.dry_run));
-    if (!outcome_.finished->problem.empty())
-      listener_.on_note("the partition table is left as it is: " + outcome_.finished->problem);
+    for (const std::string& note : outcome_.finished->notes) listener_.on_note(note);
     INGOT_TRY(writer.verify());  // what that wrote
     // The last moment at which a signal leaves a disk that does not boot.
     INGOT_TRY(not_stopped());
