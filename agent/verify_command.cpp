@@ -75,7 +75,7 @@ class VerifyCommand final : public JobCommand {
     }
     result.outcome = *std::move(streamed);
     INGOT_TRY(sink.finish());
-    INGOT_TRY_ASSIGN(const auto notes, tables.compare(sink.head()));
+    INGOT_TRY_ASSIGN(const auto notes, tables.compare(sink.head(), result.outcome->virtual_size));
     for (const auto& note : notes) listener.on_note(note);
     listener.on_phase(Phase::done);
     const auto found = differences.summary();

@@ -154,8 +154,8 @@ struct DeviceWriter::Impl {
   [[nodiscard]] ImageView first_view() const {
     const auto read = [this](std::uint64_t offset, std::span<std::byte> bytes) -> Result<bool> {
       for (const Withheld* region : {&head, &tail}) {
-        if (offset < region->begin || offset > region->end ||
-            bytes.size() > region->end - offset || (region == &tail && !complete))
+        if (offset < region->begin || offset > region->end || bytes.size() > region->end - offset ||
+            (region == &tail && !complete))
           continue;
         std::memcpy(bytes.data(), region->bytes.get() + (offset - region->begin), bytes.size());
         return true;
@@ -439,7 +439,7 @@ struct DeviceWriter::Impl {
   ReadAhead ahead;
   std::mutex gate;
   std::atomic<bool> opened{false};  // the target is touched, or a rehearsal was judged
-  bool complete = false;          // all of the image has come
+  bool complete = false;            // all of the image has come
   std::optional<Error> gate_error;
   std::uint64_t head_seen = 0;  // bytes
   std::vector<Waiting> waiting;

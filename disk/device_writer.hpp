@@ -83,7 +83,8 @@ class DeviceWriter final : public ExtentSink {
   /// Reads back and compares what was written since the last verify(), after finish(). Nothing to
   /// do without `verify_readback`. Errors: write.readback with path and byte range; cancelled.
   Result<void> verify();
-  /// After finish(), before touch_up(): the image as the disk has it. A rehearsal has only its ends.
+  /// After finish(), before touch_up(): the image as the disk has it. A rehearsal has only its
+  /// ends.
   [[nodiscard]] ImageView image() const;
   /// After finish(): the withheld ends, to be changed in place, and leave to write()/zero()
   /// anywhere on the target, over what is there as well (but each byte once more only), until the

@@ -23,16 +23,16 @@ inline constexpr std::uint64_t kMaxConfigDrive = 64 * 1024 * 1024;
 /// What the disk looks like now.
 struct FinishedDisk {
   TableKind table = TableKind::none;
-  std::string identifier;      ///< GPT: the disk's GUID; MBR: 0x and its signature; or ""
-  std::size_t partitions = 0;  ///< in the table, the config drive's included
-  bool backup_moved = false;   ///< the backup GPT is at the disk's end now, and was not
+  std::string identifier;          ///< GPT: the disk's GUID; MBR: 0x and its signature; or ""
+  std::size_t partitions = 0;      ///< in the table, the config drive's included
+  bool backup_moved = false;       ///< the backup GPT is at the disk's end now, and was not
   std::vector<std::string> notes;  ///< what was wrong with the image's table and is right now
   std::optional<Partition> config_drive;
   bool config_drive_added = false;  ///< its partition is new
 };
 
-/// To be called after writer.finish(), which it calls again, and before writer.commit(). What has to
-/// be done is plan_table()'s answer, with all of the image at hand.
+/// To be called after writer.finish(), which it calls again, and before writer.commit(). What has
+/// to be done is plan_table()'s answer, with all of the image at hand.
 ///
 /// GPT      where the image was made for a disk of another size, or one of its copies is damaged,
 ///          both copies are written again for this disk, and the protective MBR's size follows;

@@ -39,9 +39,9 @@ std::optional<GptHeader> parse_gpt_header(std::span<const std::byte> sector, std
 bool gpt_entries_match(const GptHeader& header, std::span<const std::byte> entries);
 
 struct GptEntry {
-  unsigned number = 0;               ///< from 1
+  unsigned number = 0;                ///< from 1
   std::uint64_t first = 0, last = 0;  ///< sectors, ends included
-  std::string name;                  ///< printable ASCII; ? for all else
+  std::string name;                   ///< printable ASCII; ? for all else
 };
 /// The entries in use, in the order of their numbers.
 std::vector<GptEntry> gpt_entries(const GptHeader& header, std::span<const std::byte> entries);

@@ -134,12 +134,13 @@ Result<bool> GptPlan::rebuild() {
     INGOT_TRY_ASSIGN(backup, copy_at(place, sector_));
     unknown = unknown || backup.state == State::unknown;
   }
-  const char* const what = header_right ? "entries do" : "header does";
+  const char* const what = header_right ? "entries do not match their checksum"
+                                        : "header is missing or does not match its checksum";
   if (backup.state != State::right) {
     if (unknown) return false;
     return fail(Errc::image_corrupt,
-                fmt::format("the image's GPT is damaged: its primary {} not match the checksum, "
-                            "and its backup is damaged or missing as well",
+                fmt::format("the image's GPT is damaged: the primary one's {}, and its backup is "
+                            "damaged or missing as well",
                             what),
                 kCheckImage);
   }
@@ -150,8 +151,8 @@ Result<bool> GptPlan::rebuild() {
   table_.header.entries = entries;
   changed_ = rebuilt_ = true;
   notes_.push_back(
-      fmt::format("the image's primary GPT is damaged (its {} not match the checksum): rebuilt "
-                  "from its backup; what stood in its place is replaced",
+      fmt::format("the image's primary GPT is damaged (its {}): rebuilt from its backup; what "
+                  "stood in its place is replaced",
                   what));
   return true;
 }
@@ -165,8 +166,7 @@ Result<void> GptPlan::check_entries() const {
                 kCheckImage);
   std::vector<const GptEntry*> sorted;
   for (const GptEntry& entry : used_) {
-    if (entry.first > entry.last || entry.first < kUsualEntries ||
-        meet(array, *array_end, entry))
+    if (entry.first > entry.last || entry.first < kUsualEntries || meet(array, *array_end, entry))
       return fail(Errc::image_corrupt,
                   fmt::format("the image's GPT is damaged: {} ends before it begins, or lies over "
                               "the table itself",
@@ -201,10 +201,10 @@ Result<void> GptPlan::compare_backup() {
     backup_moved_ = header.alternate < last_;
     stale_ = checked_mul(header.alternate, std::uint64_t{sector_});
     if (header.alternate > last_)
-      notes_.push_back(fmt::format("the image's GPT was made for a larger disk, of {} sectors: "
-                                   "made right for this one, of {}",
-                                   header.alternate + (header.alternate < UINT64_MAX ? 1 : 0),
-                                   last_ + 1));
+      notes_.push_back(
+          fmt::format("the image's GPT was made for a larger disk, of {} sectors: "
+                      "made right for this one, of {}",
+                      header.alternate + (header.alternate < UINT64_MAX ? 1 : 0), last_ + 1));
     return {};
   }
   std::uint64_t end = 0;
@@ -227,13 +227,12 @@ Error GptPlan::partition_behind(const GptEntry& entry) const {
   const auto needed = sectors ? checked_mul(*sectors, std::uint64_t{sector_}) : std::nullopt;
   return Error(
       needed ? Errc::device_too_small : Errc::image_corrupt,
-      fmt::format("{} of the image's GPT ends at sector {}, and {} has {} sectors of {} bytes ({})"
-                  "{}",
-                  title(entry), entry.last, disk_.name, last_ + 1, sector_,
-                  format_bytes(disk_.size),
-                  needed ? fmt::format(": it takes a disk of {} bytes ({})", *needed,
-                                       format_bytes(*needed))
-                         : ""),
+      fmt::format(
+          "{} of the image's GPT ends at sector {}, and {} has {} sectors of {} bytes ({})"
+          "{}",
+          title(entry), entry.last, disk_.name, last_ + 1, sector_, format_bytes(disk_.size),
+          needed ? fmt::format(": it takes a disk of {} bytes ({})", *needed, format_bytes(*needed))
+                 : ""),
       needed ? "choose a larger disk, or an image whose partitions end sooner" : kCheckImage);
 }
 
@@ -244,8 +243,7 @@ Result<void> GptPlan::fit() {
   const GptEntry* farthest = nullptr;
   for (const GptEntry& entry : used_)
     if (farthest == nullptr || entry.last > farthest->last) farthest = &entry;
-  if (farthest != nullptr &&
-      (last_ < array + 1 || farthest->last > last_ - array - 1))
+  if (farthest != nullptr && (last_ < array + 1 || farthest->last > last_ - array - 1))
     return tl::unexpected(partition_behind(*farthest));
   if (last_ < array + 1 || header.entries > last_ - array - 1 ||
       array > last_ - array - header.entries)

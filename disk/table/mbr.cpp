@@ -30,8 +30,7 @@ Mbr parse_mbr(std::span<const std::byte> head) {
     if (entry[kType] == std::byte{0}) continue;
     mbr.used.push_back({i + 1, number_at(entry, kFirst), number_at(entry, kCount)});
     possible = possible && mbr.used.back().count > 0;
-    mbr.protective =
-        mbr.protective || (entry[kType] == kProtective && mbr.used.back().first == 1);
+    mbr.protective = mbr.protective || (entry[kType] == kProtective && mbr.used.back().first == 1);
   }
   mbr.valid = possible && !mbr.used.empty();
   return mbr;
@@ -45,7 +44,8 @@ Result<void> keep_mbr(ShadowDisk& disk, std::span<const std::byte> old) {
   const std::byte* const other = made.data() + kEntries;
   const bool alone = std::all_of(entry + kEntryBytes, entry + kEntryCount * kEntryBytes,
                                  [](std::byte b) { return b == std::byte{}; });
-  if (alone && entry[kType] == kProtective && other[kType] == kProtective) {
+  if (alone && entry[kType] == kProtective && other[kType] == kProtective &&
+      std::memcmp(entry + kCount, other + kCount, 4) != 0) {
     std::memcpy(entry + kEndChs, other + kEndChs, 3);
     std::memcpy(entry + kCount, other + kCount, 4);
   }

@@ -11,7 +11,7 @@
 namespace ingot::disk {
 
 struct MbrEntry {
-  unsigned number = 0;  ///< from 1
+  unsigned number = 0;                 ///< from 1
   std::uint32_t first = 0, count = 0;  ///< sectors
 };
 

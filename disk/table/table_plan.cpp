@@ -159,14 +159,15 @@ class Planner {
     INGOT_TRY_ASSIGN(plan_.disk, ShadowDisk::make(disk_.size));
     INGOT_TRY(plan_.disk->put(0, head_));
     const std::uint64_t head_end = std::min(kEnd, disk_.size);
-    const std::uint64_t tail_begin = std::max(
-        head_end, disk_.size > kEnd ? align_down(disk_.size - kEnd, kBufferAlignment) : 0);
+    const std::uint64_t tail_begin =
+        std::max(head_end, disk_.size > kEnd ? align_down(disk_.size - kEnd, kBufferAlignment) : 0);
     if (tail_begin < disk_.size && given_.size.value_or(0) > tail_begin) {
       std::vector<std::byte> tail(disk_.size - tail_begin);
       INGOT_TRY_ASSIGN(const bool there, read(tail_begin, tail));
       if (there) INGOT_TRY(plan_.disk->put(tail_begin, tail));
     }
-    const auto elsewhere = [this](std::uint64_t offset, std::span<std::byte> bytes) -> Result<void> {
+    const auto elsewhere = [this](std::uint64_t offset,
+                                  std::span<std::byte> bytes) -> Result<void> {
       INGOT_TRY_ASSIGN(const bool there, read(offset, bytes));
       if (there) return {};
       missing_ = true;
@@ -175,8 +176,7 @@ class Planner {
     };
     INGOT_TRY_ASSIGN(plan_.elsewhere,
                      table_sectors(*plan_.disk, plan_.sector, head_end, tail_begin, elsewhere));
-    for (const auto& piece : plan_.elsewhere)
-      INGOT_TRY(plan_.disk->put(piece.offset, piece.bytes));
+    for (const auto& piece : plan_.elsewhere) INGOT_TRY(plan_.disk->put(piece.offset, piece.bytes));
     return {};
   }
 

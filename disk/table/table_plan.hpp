@@ -54,7 +54,7 @@ struct TablePlan {
   bool config_drive_added = false;  ///< its partition is new
 
   std::uint32_t sector = 512;
-  std::optional<ShadowDisk> disk;  ///< the table as it has to be
+  std::optional<ShadowDisk> disk;       ///< the table as it has to be
   std::vector<TableSectors> elsewhere;  ///< what of the image's lies in neither of its ends
 };
 

@@ -216,8 +216,7 @@ TEST(DeviceWriter, AGptForOtherSectorsIsRefused) {
       ASSERT_TRUE(rig.writer.begin(16 * MiB).has_value());
       // What comes first waits for the head.
       ASSERT_TRUE(rig.writer.zero(8 * MiB, 4 * MiB).has_value());
-      ASSERT_TRUE(
-          rig.writer.write(2 * MiB, slice_of(rig, &head[2 * MiB], 64 * KiB)).has_value());
+      ASSERT_TRUE(rig.writer.write(2 * MiB, slice_of(rig, &head[2 * MiB], 64 * KiB)).has_value());
       ASSERT_TRUE(rig.writer.write(0, slice_of(rig, head.data(), 64 * KiB)).has_value());
       EXPECT_FALSE(rig.writer.touched());
       const auto rest = rig.writer.zero(64 * KiB, 1 * MiB - 64 * KiB);
