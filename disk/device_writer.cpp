@@ -522,8 +522,7 @@ void DeviceWriter::look_ahead(ReadAhead read) {
 }
 
 Result<void> DeviceWriter::touch() {
-  if (!impl_->begun || impl_->options.dry_run) return {};
-  return impl_->pass_all();
+  return impl_->options.dry_run ? Result<void>{} : impl_->pass_all();
 }
 
 ImageView DeviceWriter::image() const {

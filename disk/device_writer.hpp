@@ -75,8 +75,8 @@ class DeviceWriter final : public ExtentSink {
   Result<void> write(std::uint64_t guest_offset, Slice data) override;
   Result<void> zero(std::uint64_t guest_offset, std::uint64_t length) override;
 
-  /// Touches the target, if begin() ran and nothing has yet: for whoever else is going to write to
-  /// it. Errors: those of the judgement, and write.*.
+  /// Touches the target, if nothing has yet: for whoever else is going to write to it, before
+  /// begin() even. Errors: those of the judgement, as far as the image is known, and write.*.
   Result<void> touch();
   /// Waits for every write and zero, then flushes. After it the disk holds all but head and tail.
   Result<void> finish();
