@@ -13,9 +13,11 @@
 #include <vector>
 
 #include "disk/core/units.hpp"
-#include "disk/gpt_sector.hpp"
+#include "disk/image_ending.hpp"
 #include "disk/io_engine.hpp"
+#include "disk/read_target.hpp"
 #include "disk/readback.hpp"
+#include "disk/table/table_plan.hpp"
 #include "disk/zero_queue.hpp"
 #include "disk/zeroing.hpp"
 
@@ -25,6 +27,10 @@ namespace {
 constexpr std::uint64_t kWithheld = 1 * MiB;
 constexpr std::size_t kBufferBytes = 1 * MiB;
 constexpr std::size_t kReadsInFlight = 4;
+// What waits in memory until the image's head has come and was judged; beyond that the target is
+// touched all the same.
+constexpr std::size_t kMostWaiting = 4096;
+constexpr std::size_t kMostWaitingBytes = 4 * MiB;
 
 // One stretch of the target that is kept in memory until commit.
 struct Withheld {
@@ -41,6 +47,12 @@ struct Withheld {
     std::memset(bytes.get(), 0, size);
   }
   [[nodiscard]] std::span<const std::byte> all() const { return {bytes.get(), end - begin}; }
+};
+
+// An extent outside of the head that came before the target was touched. Without data: zeros.
+struct Waiting {
+  std::uint64_t from, to;
+  Slice data;
 };
 
 }  // namespace
@@ -68,9 +80,112 @@ struct DeviceWriter::Impl {
                       *size - target.size),
           "choose a larger disk or a smaller image");
     virtual_size = size;
-    if (!options.dry_run) INGOT_TRY(prepare_target());
+    if (options.dry_run) ending.expect(size);
     begun = true;
     return {};
+  }
+
+  // What comes before the head is complete waits, as far as there is room for it. False: it does.
+  Result<bool> pass(std::uint64_t from, std::uint64_t to, const std::byte* data) {
+    if (opened.load(std::memory_order_acquire) || options.dry_run) return true;
+    const std::lock_guard lock(gate);
+    if (opened) return true;
+    if (!gate_error && wait_for_head(from, to, data)) return false;
+    INGOT_TRY(open_gate());
+    return true;
+  }
+
+  bool wait_for_head(std::uint64_t from, std::uint64_t to, const std::byte* data) {
+    if (waiting.size() == kMostWaiting) return false;
+    if (data == nullptr) {
+      waiting.push_back({from, to, {}});
+      return true;
+    }
+    if (to - from > kMostWaitingBytes - early_used) return false;
+    if (!early_buffer) early_buffer = early.try_acquire();
+    const auto place = early_buffer.bytes().subspan(early_used, to - from);
+    std::memcpy(place.data(), data, place.size());
+    waiting.push_back({from, to, Slice(early_buffer, place)});
+    early_used = std::min<std::size_t>(align_up(early_used + place.size(), kBufferAlignment),
+                                       kMostWaitingBytes);
+    return true;
+  }
+
+  Result<void> head_came(std::uint64_t length) {
+    if (opened.load(std::memory_order_acquire)) return {};
+    const std::lock_guard lock(gate);
+    head_seen += length;
+    if (opened || head_seen < std::min(head.end, virtual_size.value_or(head.end))) return {};
+    return open_gate();
+  }
+
+  // Holding the gate: the last moment at which the target is as it was. Judges the table by what
+  // is known of it, touches the target, and lets through what waited.
+  Result<void> open_gate() {
+    if (gate_error) return tl::unexpected(*gate_error);
+    auto done = judge();
+    if (done && !options.dry_run) done = prepare_target();
+    for (std::size_t i = 0; done && i < waiting.size(); ++i) {
+      Waiting& extent = waiting[i];
+      done = extent.data.empty() ? zero_now(extent.from, extent.to)
+                                 : write_now(extent.from, std::move(extent.data));
+    }
+    waiting.clear();
+    early_buffer = BufferRef();
+    if (done)
+      opened.store(true, std::memory_order_release);
+    else
+      gate_error = done.error();
+    return done;
+  }
+
+  Result<void> pass_all() {
+    const std::lock_guard lock(gate);
+    return opened ? Result<void>{} : open_gate();
+  }
+
+  Result<void> judge() const {
+    if (!complete && head_seen < std::min(head.end, virtual_size.value_or(head.end))) return {};
+    const auto plan = plan_table(first_view(), table_disk(target), options.config_drive);
+    return plan ? Result<void>{} : tl::unexpected(plan.error());
+  }
+
+  // The head is there, and what can be looked at; nothing has been written yet.
+  [[nodiscard]] ImageView first_view() const {
+    const auto read = [this](std::uint64_t offset, std::span<std::byte> bytes) -> Result<bool> {
+      for (const Withheld* region : {&head, &tail}) {
+        if (offset < region->begin || offset > region->end || bytes.size() > region->end - offset ||
+            (region == &tail && !complete))
+          continue;
+        std::memcpy(bytes.data(), region->bytes.get() + (offset - region->begin), bytes.size());
+        return true;
+      }
+      // What cannot be had now is judged when it has come.
+      return !complete && ahead && ahead(offset, bytes).has_value();
+    };
+    return {complete ? image_end() : virtual_size, read};
+  }
+
+  // All of it is there, and either withheld or written.
+  [[nodiscard]] ImageView image() const {
+    return {image_end(),
+            [this](std::uint64_t offset, std::span<std::byte> bytes) -> Result<bool> {
+              for (const Withheld* region : {&head, &tail}) {
+                const std::uint64_t from = std::max(offset, region->begin);
+                const std::uint64_t to = std::min(offset + bytes.size(), region->end);
+                if (from < to)
+                  std::memcpy(bytes.data() + (from - offset),
+                              region->bytes.get() + (from - region->begin), to - from);
+              }
+              const std::uint64_t from = std::max(offset, head.end);
+              const std::uint64_t to = std::min(offset + bytes.size(), tail.begin);
+              if (from >= to) return true;
+              const auto middle = bytes.subspan(from - offset, to - from);
+              if (options.dry_run) return ending.read(from, middle);
+              INGOT_TRY(read_target(target, from, middle));
+              return true;
+            },
+            true};
   }
 
   Result<void> prepare_target() {
@@ -165,26 +280,17 @@ struct DeviceWriter::Impl {
       std::memset(region.bytes.get() + (from - region.begin), 0, to - from);
       counters.bytes_zeroed += to - from;
     }
-    if (&region != &head || from >= kGptProbeBytes) return {};
-    const std::uint64_t seen =
-        gpt_bytes.fetch_add(std::min<std::uint64_t>(to, kGptProbeBytes) - from,
-                            std::memory_order_acq_rel) +
-        std::min<std::uint64_t>(to, kGptProbeBytes) - from;
-    return seen == kGptProbeBytes ? check_gpt() : Result<void>{};
+    return &region == &head ? head_came(to - from) : Result<void>{};
   }
 
-  Result<void> check_gpt() const {
-    // Hybrid images have headers for both.
-    const std::uint32_t made_for = target.logical_sector == 512 ? 4096 : 512;
-    if (!target.block_device || has_gpt(head.all(), target.logical_sector) ||
-        !has_gpt(head.all(), made_for))
-      return {};
-    return fail(
-        Errc::device_sector_size,
-        fmt::format("the image's GPT was made for sectors of {} bytes, {} has sectors of {}: "
-                    "no firmware would find its partitions",
-                    made_for, target.path, target.logical_sector),
-        "use an image that was built for this sector size, or a disk of the other kind");
+  Result<void> write_now(std::uint64_t offset, Slice data) {
+    if (readback) INGOT_TRY(readback->wrote(offset, data.bytes()));
+    return write_open(offset, std::move(data));
+  }
+
+  Result<void> zero_now(std::uint64_t from, std::uint64_t to) {
+    if (readback) INGOT_TRY(readback->zeroed(from, to - from));
+    return zero_open(from, to);
   }
 
   Result<void> write_open(std::uint64_t offset, Slice data) {
@@ -330,7 +436,18 @@ struct DeviceWriter::Impl {
   BufferPool bounce{kBufferBytes, 2};
   std::optional<std::uint64_t> virtual_size;
   bool begun = false;
-  bool touched = false;
+  ReadAhead ahead;
+  std::mutex gate;
+  std::atomic<bool> opened{false};  // the target is touched, or a rehearsal was judged
+  bool complete = false;            // all of the image has come
+  std::optional<Error> gate_error;
+  std::uint64_t head_seen = 0;  // bytes
+  std::vector<Waiting> waiting;
+  BufferPool early{kMostWaitingBytes, 1};
+  BufferRef early_buffer;
+  std::size_t early_used = 0;
+  ImageEnding ending;
+  std::atomic<bool> touched{false};
   std::atomic<bool> finished{false};
   bool committing = false;
   bool committed = false;
@@ -338,7 +455,6 @@ struct DeviceWriter::Impl {
   std::atomic<bool> stalled{false};
   Withheld head;
   Withheld tail;
-  std::atomic<std::uint64_t> gpt_bytes{0};  // of the first kGptProbeBytes, how many have come
   std::mutex edge_mutex;
   std::unique_ptr<IoEngine> engine;
   std::optional<ZeroQueue> zeroes;
@@ -374,13 +490,13 @@ Result<void> DeviceWriter::write(std::uint64_t guest_offset, Slice data) {
         return impl_->keep(region, from, to, data.bytes().data() + (from - guest_offset));
       },
       [&](std::uint64_t from, std::uint64_t to) -> Result<void> {
-        if (impl_->options.dry_run) {
-          impl_->counters.bytes_written += to - from;
-          return {};
-        }
         Slice open = data.sub(from - guest_offset, to - from);
-        if (impl_->readback) INGOT_TRY(impl_->readback->wrote(from, open.bytes()));
-        return impl_->write_open(from, std::move(open));
+        INGOT_TRY_ASSIGN(const bool now, impl_->pass(from, to, open.bytes().data()));
+        if (!now) return {};
+        if (!impl_->options.dry_run) return impl_->write_now(from, std::move(open));
+        impl_->counters.bytes_written += to - from;
+        impl_->ending.note(from, to - from, open.bytes().data());
+        return {};
       });
 }
 
@@ -392,18 +508,32 @@ Result<void> DeviceWriter::zero(std::uint64_t guest_offset, std::uint64_t length
         return impl_->keep(region, from, to, nullptr);
       },
       [&](std::uint64_t from, std::uint64_t to) -> Result<void> {
-        if (impl_->options.dry_run) {
-          impl_->counters.bytes_zeroed += to - from;
-          return {};
-        }
-        if (impl_->readback) INGOT_TRY(impl_->readback->zeroed(from, to - from));
-        return impl_->zero_open(from, to);
+        INGOT_TRY_ASSIGN(const bool now, impl_->pass(from, to, nullptr));
+        if (!now) return {};
+        if (!impl_->options.dry_run) return impl_->zero_now(from, to);
+        impl_->counters.bytes_zeroed += to - from;
+        impl_->ending.note(from, to - from, nullptr);
+        return {};
       });
+}
+
+void DeviceWriter::look_ahead(ReadAhead read) {
+  impl_->ahead = std::move(read);
+}
+
+Result<void> DeviceWriter::touch() {
+  return impl_->options.dry_run ? Result<void>{} : impl_->pass_all();
+}
+
+ImageView DeviceWriter::image() const {
+  return impl_->image();
 }
 
 Result<void> DeviceWriter::finish() {
   if (!impl_->begun) return fail(Errc::internal_bug, "finish() before begin()");
-  if (impl_->options.dry_run) return impl_->check_gpt();
+  impl_->complete = true;
+  INGOT_TRY(impl_->pass_all());
+  if (impl_->options.dry_run) return {};
   INGOT_TRY(impl_->settle());
   INGOT_TRY(impl_->pad_last_sector());
   INGOT_TRY(flush(impl_->target));
@@ -435,7 +565,6 @@ Result<void> DeviceWriter::commit() {
   if (impl_->options.dry_run) return {};
   if (!impl_->finished || impl_->committing)
     return fail(Errc::internal_bug, "commit() out of order");
-  INGOT_TRY(impl_->check_gpt());
   if (impl_->readback && !impl_->readback->complete())
     return fail(Errc::internal_bug, "commit() of what was not verified");
   impl_->committing = true;

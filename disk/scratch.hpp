@@ -1,6 +1,7 @@
 /// Scratch room on the target disk (parking) and in a directory (spooling).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -16,8 +17,10 @@ namespace ingot::disk {
 /// Parking lies before the last MiB of the target, which stays withheld, and is aligned to 1 MiB.
 class TargetScratch final : public ScratchProvider {
  public:
-  /// `target` outlives the provider. With `dry_run` only `scratch_dir` is used.
-  TargetScratch(const Claim& target, std::string scratch_dir, bool dry_run);
+  /// `target` outlives the provider. With `dry_run` only `scratch_dir` is used. `touch` is called
+  /// before anything is written to the target, and its error is that write's.
+  TargetScratch(const Claim& target, std::string scratch_dir, bool dry_run,
+                std::function<Result<void>()> touch = {});
   ~TargetScratch() override;
   Result<Scratch*> open(std::uint64_t keep, std::uint64_t needed) override;
   /// Zeroes the parking room if any was used (it is outside the decoded disk). Before commit.

@@ -30,8 +30,14 @@ Error scratch_error(const std::string& what, const std::string& where, int error
 // A region of the target, read and written in aligned blocks of which one is kept in memory.
 class ParkingRoom final : public Scratch {
  public:
-  ParkingRoom(const Claim& target, std::uint64_t begin, std::uint64_t end)
-      : target_(target), begin_(begin), end_(end), pool_(kBlock, 1), block_(pool_.try_acquire()) {}
+  ParkingRoom(const Claim& target, std::uint64_t begin, std::uint64_t end,
+              const std::function<Result<void>()>& touch)
+      : target_(target),
+        begin_(begin),
+        end_(end),
+        touch_(touch),
+        pool_(kBlock, 1),
+        block_(pool_.try_acquire()) {}
 
   [[nodiscard]] std::uint64_t capacity() const override { return end_ - begin_; }
 
@@ -109,11 +115,13 @@ class ParkingRoom final : public Scratch {
 
   Result<void> store() {
     if (!std::exchange(dirty_, false)) return {};
+    if (touch_) INGOT_TRY(touch_());
     return write_all(target_, begin_ + number_ * kBlock, block_.bytes());
   }
 
   const Claim& target_;
   const std::uint64_t begin_, end_;  // target bytes, multiples of kBlock
+  const std::function<Result<void>()>& touch_;
   BufferPool pool_;
   BufferRef block_;
   std::uint64_t number_ = 0;
@@ -169,12 +177,15 @@ struct TargetScratch::Impl {
   const Claim& target;
   const std::string scratch_dir;
   const bool dry_run;
+  const std::function<Result<void>()> touch;
   std::unique_ptr<ParkingRoom> parking;
   std::unique_ptr<SpoolFile> spool;
 };
 
-TargetScratch::TargetScratch(const Claim& target, std::string scratch_dir, bool dry_run)
-    : impl_(new Impl{target, std::move(scratch_dir), dry_run, nullptr, nullptr}) {}
+TargetScratch::TargetScratch(const Claim& target, std::string scratch_dir, bool dry_run,
+                             std::function<Result<void>()> touch)
+    : impl_(new Impl{target, std::move(scratch_dir), dry_run, std::move(touch), nullptr, nullptr}) {
+}
 TargetScratch::~TargetScratch() = default;
 
 Result<Scratch*> TargetScratch::open(std::uint64_t keep, std::uint64_t needed) {
@@ -186,7 +197,7 @@ Result<Scratch*> TargetScratch::open(std::uint64_t keep, std::uint64_t needed) {
   if (room > 0 && needed <= room) {
     // At the far end, so that a disk whose size is not known yet has the most room before it.
     const std::uint64_t from = needed > 0 ? end - align_up(needed, kBlock) : begin;
-    impl_->parking = std::make_unique<ParkingRoom>(target, from, end);
+    impl_->parking = std::make_unique<ParkingRoom>(target, from, end, impl_->touch);
     return impl_->parking.get();
   }
   std::uint64_t free = 0;

@@ -84,6 +84,10 @@ class RawDecoder {
 
 Result<std::uint64_t> decode_raw(ByteStream& in, const DecodeContext& context) {
   const auto announced = in.size();
+  if (RangeReader* const ranges = in.ranges(); ranges != nullptr)
+    context.sink.look_ahead([ranges](std::uint64_t offset, std::span<std::byte> bytes) {
+      return ranges->read(offset, bytes);
+    });
   INGOT_TRY(context.sink.begin(announced));
   if (announced) context.counters.virtual_size = static_cast<std::int64_t>(*announced);
   RawDecoder decoder(context.sink);

@@ -41,7 +41,7 @@ std::string qcow2_text(const Qcow2Info& qcow2) {
 std::string to_text(const ImageInfo& info) {
   std::string text;
   const auto line = [&text](std::string_view key, std::string_view value) {
-    text += fmt::format("{:<16}{}\n", fmt::format("{}:", key), value);
+    text += fmt::format("{:<16}{}\n", key.empty() ? "" : fmt::format("{}:", key), value);
   };
   line("image", info.source);
   line("format", imaging::name(info.format));
@@ -54,6 +54,7 @@ std::string to_text(const ImageInfo& info) {
                            ? info.partition_table
                            : fmt::format("{}, for sectors of {} bytes", info.partition_table,
                                          info.gpt_sector_size));
+    for (const auto& note : info.table_notes) line("", note);
     line("file system", info.filesystem.empty() ? "none" : info.filesystem);
   }
   if (info.qcow2) line("qcow2", qcow2_text(*info.qcow2));
@@ -77,6 +78,7 @@ std::string to_json(const ImageInfo& info) {
       {"partition_table", or_null(info.partition_table)},
       {"gpt_sector_size",
        info.gpt_sector_size == 0 ? json::value(nullptr) : json::value(info.gpt_sector_size)},
+      {"table_notes", json::value_from(info.table_notes)},
       {"filesystem", or_null(info.filesystem)},
       {"recognized", info.recognized},
       {"refusal", or_null(info.refusal)},

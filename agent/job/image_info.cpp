@@ -10,6 +10,7 @@
 #include "agent/job/qcow2_survey.hpp"
 #include "disk/core/units.hpp"
 #include "disk/core/url_text.hpp"
+#include "disk/table/table_plan.hpp"
 #include "imaging/decompressor.hpp"
 #include "imaging/foreign_header.hpp"
 #include "imaging/peek_stream.hpp"
@@ -173,6 +174,28 @@ Result<void> see_end_of_archive(ImageInfo& info, imaging::ByteStream& stream, bo
   return {};
 }
 
+// As `ingot write` would judge it for a disk just as large.
+Result<void> judge_table(ImageInfo& info, const Content& content) {
+  if (!content.size() || info.partition_table.empty()) return {};
+  const disk::ImageView view{
+      content.size(),
+      [&content](std::uint64_t at, std::span<std::byte> out) { return content.read(at, out); }};
+  const auto plan =
+      disk::plan_table(view,
+                       {"a disk of the image's size", *content.size(),
+                        info.gpt_sector_size == 0 ? 512 : info.gpt_sector_size, false},
+                       std::nullopt);
+  if (plan)
+    info.table_notes = plan->known ? plan->notes : std::vector<std::string>();
+  else if (plan.error().code() == Errc::device_too_small)
+    info.table_notes = {plan.error().message()};
+  else if (plan.error().code() == Errc::image_corrupt)
+    info.refusal = plan.error().message();
+  else
+    return tl::unexpected(plan.error());
+  return {};
+}
+
 Result<ImageInfo> inspect(const std::string& image, const std::string& url,
                           const imaging::TransferOptions& transfer, std::stop_source& enough) {
   constexpr std::size_t kBlocks = 8;
@@ -208,6 +231,7 @@ Result<ImageInfo> inspect(const std::string& image, const std::string& url,
       info.recognized = !probe.partition_table.empty() || !probe.filesystem.empty();
       info.one_pass = true;
       info.streaming = "in one pass";
+      INGOT_TRY(judge_table(info, content));
       break;
     case imaging::ImageFormat::qcow2:
       INGOT_TRY(inspect_qcow2(info, content));

@@ -5,6 +5,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "disk/core/error.hpp"
 #include "imaging/image_format.hpp"
@@ -31,7 +32,8 @@ struct ImageInfo {
   std::optional<std::uint64_t> file_size, virtual_size;  ///< bytes
   std::string partition_table, filesystem;               ///< raw
   std::uint32_t gpt_sector_size = 0;                     ///< raw with GPT
-  bool recognized = true;  ///< false: `ingot write` wants --allow-unrecognized
+  std::vector<std::string> table_notes;  ///< raw: what `ingot write` makes right, or needs
+  bool recognized = true;                ///< false: `ingot write` wants --allow-unrecognized
   std::optional<Qcow2Info> qcow2;
 
   /// Why `ingot write` would refuse it, or "".
@@ -41,9 +43,9 @@ struct ImageInfo {
   std::string streaming;  ///< a sentence about that
 };
 
-/// Looks at `image`, a path or a URL. Reads the first MiB, and the tables of a qcow2 image where
-/// the server answers ranges, and all of a local archive (256 GiB at most). Errors: source.*,
-/// image.*; what is merely unfit to be written is no error but `refusal`.
+/// Looks at `image`, a path or a URL. Reads the first MiB, and where the server answers ranges the
+/// tables of a qcow2 image and the backup of a damaged GPT; and all of a local archive (256 GiB at
+/// most). Errors: source.*, image.*; what is merely unfit to be written is no error but `refusal`.
 Result<ImageInfo> inspect_image(const std::string& image, const imaging::TransferOptions& transfer,
                                 std::stop_token stop);
 

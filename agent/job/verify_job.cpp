@@ -71,7 +71,7 @@ class VerifyJob final : public JobRun {
     if (!streamed) return tl::unexpected(stop_for(streamed.error()));
     result.image = streamed_image(*streamed);
     INGOT_TRY(sink.finish());
-    INGOT_TRY_ASSIGN(const auto notes, tables.compare(sink.head()));
+    INGOT_TRY_ASSIGN(const auto notes, tables.compare(sink.head(), result.image->virtual_size));
     for (const auto& note : notes) listener.on_note(note);
     listener.on_phase(Phase::done);
     const auto found = differences.summary();

@@ -75,8 +75,10 @@ class WriteJob final : public JobRun {
     options.buffer_count = image_.writer_buffers;
     options.dry_run = target_.dry_run;
     options.verify_readback = request_.verify_readback;
+    if (config_drive_) options.config_drive = config_drive_->image.size();
     disk::DeviceWriter writer(target, options, counters(), job());
-    disk::TargetScratch scratch(target, request_.resources.scratch_dir, target_.dry_run);
+    disk::TargetScratch scratch(target, request_.resources.scratch_dir, target_.dry_run,
+                                [&writer] { return writer.touch(); });
     if (auto done = stream(target, writer, scratch, result); !done) {
       Error error = stop_for(done.error());
       if (writer.touched())
@@ -112,8 +114,7 @@ class WriteJob final : public JobRun {
     INGOT_TRY_ASSIGN(const disk::FinishedDisk finished,
                      disk::finish_disk(target, writer, drive, target_.dry_run));
     result.finished = finished_table(finished);
-    if (!finished.problem.empty())
-      owner().on_note("the partition table is left as it is: " + finished.problem);
+    for (const std::string& note : finished.notes) owner().on_note(note);
     INGOT_TRY(writer.verify());  // what that wrote
     // The last moment at which a signal leaves a disk that does not boot.
     INGOT_TRY(not_stopped());

@@ -1,13 +1,19 @@
 /// ExtentSink: where a decoder's output goes. `imaging` pushes to it, `disk` implements it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <span>
 
 #include "disk/core/buffer.hpp"
 #include "disk/core/error.hpp"
 
 namespace ingot {
+
+/// Reads the decoded disk's bytes ahead of their extents. One caller at a time.
+using ReadAhead = std::function<Result<void>(std::uint64_t guest_offset, std::span<std::byte>)>;
 
 /// Takes the decoded disk, extent by extent.
 ///
@@ -23,8 +29,13 @@ class ExtentSink {
  public:
   virtual ~ExtentSink() = default;
 
+  /// Lends a way to look at what will come, where the decoder has one, from before begin() until
+  /// the decoder returns. Its bytes are not covered by the image's digest: good enough to refuse an
+  /// image before the target is touched, never to be written.
+  virtual void look_ahead(ReadAhead) {}
+
   /// Says that the image is understood and how large the decoded disk is (bytes), if that is known
-  /// yet. The target is first touched here, never before.
+  /// yet. The target is never touched before.
   /// Errors: device.too-small, and what the target's preparation meets.
   [[nodiscard]] virtual Result<void> begin(std::optional<std::uint64_t> virtual_size) = 0;
 

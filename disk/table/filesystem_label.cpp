@@ -25,12 +25,20 @@ using Probe = std::unique_ptr<blkid_struct_probe, FreeProbe>;
 }  // namespace
 
 Result<std::string> filesystem_label(const Claim& target, const Partition& partition) {
-  const std::uint64_t length = std::min(kProbed, align_down(partition.size, target.logical_sector));
+  return filesystem_label(partition, target.logical_sector,
+                          [&target](std::uint64_t offset, std::span<std::byte> bytes) {
+                            return read_target(target, offset, bytes);
+                          });
+}
+
+Result<std::string> filesystem_label(const Partition& partition, std::uint32_t sector,
+                                     const ReadAt& read) {
+  const std::uint64_t length = std::min(kProbed, align_down(partition.size, sector));
   if (length == 0) return std::string();
   // libblkid reads at any alignment, which a descriptor with O_DIRECT does not.
   INGOT_TRY_ASSIGN(ShadowDisk copy, ShadowDisk::make(partition.size));
   std::vector<std::byte> bytes(length);
-  INGOT_TRY(read_target(target, partition.offset, bytes));
+  INGOT_TRY(read(partition.offset, bytes));
   INGOT_TRY(copy.put(0, bytes));
   const Probe probe(blkid_new_probe());
   if (!probe || blkid_probe_set_device(probe.get(), copy.fd(), 0, 0) != 0) return std::string();

@@ -18,6 +18,7 @@ constexpr const char* kLinuxFilesystem = "0FC63DAF-8483-4772-8E79-3D69D8477DE4";
 constexpr unsigned kFat32Lba = 0x0c;
 constexpr std::uint64_t kMbrSectors = 0xFFFFFFFFULL;  // what 32 bits address
 constexpr std::size_t kPrimaries = 4;
+constexpr std::uint64_t kMostSectors = 1ULL << 48;  // times 4096 that is still a number of bytes
 
 template <auto release>
 struct Release {
@@ -88,6 +89,7 @@ struct PartitionTable::Impl {
 
   Result<void> list() {
     partitions.clear();
+    behind.reset();
     fdisk_table* raw = nullptr;
     if (fdisk_get_partitions(context.get(), &raw) != 0) return {};
     const Table table(raw);
@@ -95,11 +97,14 @@ struct PartitionTable::Impl {
       if (fdisk_partition_has_start(entry) == 0 || fdisk_partition_has_size(entry) == 0) return;
       const std::uint64_t first = fdisk_partition_get_start(entry);
       const std::uint64_t count = fdisk_partition_get_size(entry);
-      if (first >= sectors || count > sectors - first) return;  // not on this disk
       Partition found;
       found.number = static_cast<unsigned>(fdisk_partition_get_partno(entry)) + 1;
       found.offset = first * sector;
       found.size = count * sector;
+      if (first >= sectors || count > sectors - first) {
+        if (first <= kMostSectors && count <= kMostSectors) behind = std::move(found);
+        return;
+      }
       found.type = type_of(entry);
       found.uuid = text(fdisk_partition_get_uuid(entry));
       found.name = text(fdisk_partition_get_name(entry));
@@ -170,6 +175,7 @@ struct PartitionTable::Impl {
   TableKind kind = TableKind::none;
   std::string identifier;
   std::vector<Partition> partitions;
+  std::optional<Partition> behind;
 };
 
 PartitionTable::PartitionTable(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -191,6 +197,9 @@ const std::string& PartitionTable::identifier() const noexcept {
 }
 const std::vector<Partition>& PartitionTable::partitions() const noexcept {
   return impl_->partitions;
+}
+const std::optional<Partition>& PartitionTable::behind_disk() const noexcept {
+  return impl_->behind;
 }
 
 Result<Partition> PartitionTable::add(std::uint64_t wanted, std::uint64_t least,

@@ -44,6 +44,8 @@ class PartitionTable {
   [[nodiscard]] const std::string& identifier() const noexcept;
   /// In the order of their numbers.
   [[nodiscard]] const std::vector<Partition>& partitions() const noexcept;
+  /// One that ends behind the disk, and so is none of partitions().
+  [[nodiscard]] const std::optional<Partition>& behind_disk() const noexcept;
 
   /// Adds a partition named `name` behind all others, or in the last gap with room: of `wanted`
   /// bytes if there are so many, else of at least `least`. GPT: of type Linux file system; MBR: a

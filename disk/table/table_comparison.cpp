@@ -12,6 +12,8 @@
 #include "disk/read_target.hpp"
 #include "disk/table/filesystem_label.hpp"
 #include "disk/table/finish_disk.hpp"
+#include "disk/table/gpt.hpp"
+#include "disk/table/mbr.hpp"
 
 namespace ingot::disk {
 namespace {
@@ -113,7 +115,8 @@ Result<std::optional<PartitionTable>> TableComparison::table_of(
   return std::optional<PartitionTable>(std::move(table));
 }
 
-Result<std::vector<std::string>> TableComparison::compare(std::span<const std::byte> image) {
+Result<std::vector<std::string>> TableComparison::compare(std::span<const std::byte> image,
+                                                          std::uint64_t image_size) {
   std::vector<std::byte> expected(image.begin(), image.end());
   if (partitions_.empty()) {
     // A disk without a table has to have the image's.
@@ -121,11 +124,13 @@ Result<std::vector<std::string>> TableComparison::compare(std::span<const std::b
     if (table) partitions_ = table->partitions();
   }
   const auto disk = std::span<const std::byte>(head_).first(expected.size());
-  if (std::memcmp(disk.data(), expected.data(), expected.size()) != 0 &&
-      expected.size() >= std::size_t{3} * sector_) {
-    if (has_gpt(expected, sector_) && has_gpt(disk, sector_)) {
-      INGOT_TRY(compare_gpt(expected));
-    } else if (kind_ == TableKind::dos && !has_gpt(expected, sector_)) {
+  const bool same = std::memcmp(disk.data(), expected.data(), expected.size()) == 0;
+  if (expected.size() >= std::size_t{3} * sector_) {
+    if (!same && has_gpt(disk, sector_) && parse_mbr(expected).protective && !sound(expected)) {
+      INGOT_TRY(accept_rebuilt(expected, image_size));
+    } else if (has_gpt(expected, sector_) && has_gpt(disk, sector_)) {
+      INGOT_TRY(compare_gpt(expected, same));
+    } else if (!same && kind_ == TableKind::dos && !has_gpt(expected, sector_)) {
       accept_entries(expected, kMbrEntries, kMbrEntryCount, kMbrEntryBytes, kMbrEntryBytes);
     }
   }
@@ -170,7 +175,39 @@ void TableComparison::accept_protective_size(std::vector<std::byte>& expected) c
   std::memcpy(entry + kMbrSize, there + kMbrSize, 4);
 }
 
-Result<void> TableComparison::compare_gpt(std::vector<std::byte>& expected) {
+// Whether the primary GPT in an image's head is right. An array elsewhere is not looked at.
+bool TableComparison::sound(std::span<const std::byte> head) const {
+  const auto header = parse_gpt_header(head.subspan(sector_, sector_), 1);
+  if (!header) return false;
+  const auto begin = checked_mul(header->entries, std::uint64_t{sector_});
+  if (!begin || *begin > head.size() || header->entry_bytes() > head.size() - *begin) return true;
+  return gpt_entries_match(*header, head.subspan(*begin));
+}
+
+// What was rebuilt from the image's backup has to be sound, and its own backup to say the same. The
+// image's backup has passed by and cannot be asked.
+Result<void> TableComparison::accept_rebuilt(std::vector<std::byte>& expected,
+                                             std::uint64_t image_size) {
+  const std::vector<std::byte> image = expected;
+  const auto header =
+      parse_gpt_header(std::span<const std::byte>(head_).subspan(sector_, sector_), 1);
+  if (!header || !sound(head_)) return {};
+  const auto begin = checked_mul(header->entries, std::uint64_t{sector_});
+  const std::uint64_t length = header->entry_sectors(sector_) * sector_;
+  std::memcpy(expected.data() + sector_, head_.data() + sector_, sector_);
+  if (begin && *begin <= expected.size() && length <= expected.size() - *begin)
+    std::memcpy(expected.data() + *begin, head_.data() + *begin, length);
+  accept_protective_size(expected);
+  notes_.emplace_back(
+      "the image's primary GPT is damaged: the disk's was rebuilt, and is not compared with it");
+  INGOT_TRY(compare_backup(image, length, false));
+  // On a larger disk there are zeros where the image has its backup.
+  const std::uint64_t old = image_size >= sector_ ? (image_size / sector_ - 1) * sector_ : 0;
+  if (old < length || old + sector_ > align_down(target_.size, sector_) - sector_) return {};
+  return accept_zeroed_backup({old - length, old + sector_});
+}
+
+Result<void> TableComparison::compare_gpt(std::vector<std::byte>& expected, bool same) {
   const std::vector<std::byte> image = expected;
   const auto header = std::span<const std::byte>(image).subspan(sector_, sector_);
   const auto there = std::span<const std::byte>(head_).subspan(sector_, sector_);
@@ -194,18 +231,19 @@ Result<void> TableComparison::compare_gpt(std::vector<std::byte>& expected) {
     differences_.add(sector_, kDifferenceSector, sector_ + kHeaderCrc, 1);
     notes_.emplace_back("the disk's primary GPT is damaged");
   }
-  return compare_backup(image, align_up(bytes, sector_));
+  return compare_backup(image, align_up(bytes, sector_), same);
 }
 
 Result<void> TableComparison::compare_backup(std::span<const std::byte> image,
-                                             std::uint64_t array_bytes) {
+                                             std::uint64_t array_bytes, bool same) {
   const std::uint64_t last = (target_.size / sector_ - 1) * sector_;
   // A copy of the image as it was has its backup where the image has it, compared as any byte is.
   if (gpt_backup_offset(head_, sector_) != last) return {};
   if (array_bytes > last) return {};
   backup_ = last - array_bytes;
-  differences_.forgive(align_down(backup_, kDifferenceSector),
-                       align_up(target_.size, kDifferenceSector));
+  const bool rewritten = differences_.forgive(align_down(backup_, kDifferenceSector),
+                                              align_up(target_.size, kDifferenceSector));
+  if (same && !rewritten) return {};  // both copies are the image's
   // The image's protective MBR: the disk's own was compared already, and may be what is wrong.
   INGOT_TRY_ASSIGN(const auto backup, table_of(image.first(sector_), tail_));
   if (!backup || backup->kind() != TableKind::gpt || backup->partitions() != partitions_) {

@@ -21,6 +21,7 @@ namespace ingot::disk {
 ///          the protective MBR; the backup itself at the disk's end, which has to be sound and to
 ///          say the same; zeros where the image's own backup was. The disk's GUID and every entry
 ///          of the image are compared to the byte. One partition more is allowed.
+///          A primary GPT that is damaged in the image was rebuilt, and only has to be sound.
 /// MBR      one primary partition more.
 /// Drive    the content of a partition that is the config drive's: its GPT name or its file
 ///          system's label is config-2.
@@ -31,9 +32,11 @@ class TableComparison {
   /// config drives. To be called before anything is compared. Errors: write.io.
   static Result<TableComparison> open(const Claim& target, DifferenceMap& differences);
 
-  /// Compares the image's first bytes, at most 1 MiB, and forgives what may differ elsewhere; after
-  /// everything else was compared. The notes say what was allowed. Errors: write.io.
-  Result<std::vector<std::string>> compare(std::span<const std::byte> image);
+  /// Compares the image's first bytes, at most 1 MiB, of `image_size`, and forgives what may differ
+  /// elsewhere; after everything else was compared. The notes say what was allowed. Errors:
+  /// write.io.
+  Result<std::vector<std::string>> compare(std::span<const std::byte> image,
+                                           std::uint64_t image_size);
 
   /// "partition 2 'root'", "the partition table", …: where a byte of the disk lies.
   [[nodiscard]] std::string place_of(std::uint64_t offset) const;
@@ -47,8 +50,11 @@ class TableComparison {
   void accept_entries(std::vector<std::byte>& expected, std::uint64_t entries, std::uint64_t count,
                       std::uint64_t size, std::uint64_t type_bytes);
   void accept_protective_size(std::vector<std::byte>& expected) const;
-  Result<void> compare_gpt(std::vector<std::byte>& expected);
-  Result<void> compare_backup(std::span<const std::byte> image, std::uint64_t array_bytes);
+  [[nodiscard]] bool sound(std::span<const std::byte> head) const;
+  Result<void> accept_rebuilt(std::vector<std::byte>& expected, std::uint64_t image_size);
+  Result<void> compare_gpt(std::vector<std::byte>& expected, bool same);
+  Result<void> compare_backup(std::span<const std::byte> image, std::uint64_t array_bytes,
+                              bool same);
   Result<void> accept_zeroed_backup(ByteRange old);
 
   const Claim& target_;

@@ -165,16 +165,16 @@ class Finish(rig.Case):
         with open(disk, "rb") as file:
             self.assertEqual(file.read(MIB), before)
 
-    def test_no_room_is_said_and_leaves_nothing_bootable(self):
+    def test_no_room_is_said_before_the_disk_is_touched(self):
         disk = self.loop(64 * MIB)
         sh("sgdisk", "-o", "-n", "1:0:0", disk)
         image = self.path("full.raw")
         sh("dd", f"if={disk}", f"of={image}", "bs=1M", "status=none")
         done = self.write(f"file://{image}", disk, "--insecure-no-checksum", "--config-drive", self.drive())
         self.assertEqual((done.code, done.error_code), (6, "device.no-room"), done)
-        self.assertEqual(done.result["disk_state"], "unbootable")
-        with open(disk, "rb") as file:
-            self.assertEqual(file.read(MIB), bytes(MIB))
+        self.assertEqual(done.result["disk_state"], "untouched")
+        with open(disk, "rb") as file, open(image, "rb") as was:
+            self.assertEqual(file.read(), was.read())
         # The rehearsal says the same, and touches nothing.
         other = self.loop(64 * MIB, fill=5)
         with open(other, "rb") as file:

@@ -426,6 +426,14 @@ class Write(rig.Case):
         self.check(vmdk, device, "--scratch-dir", self.path("scratch"))
         self.assertEqual(os.listdir(self.path("scratch")), [])
 
+    def test_parking_touches_the_disk(self):
+        vmdk = self.path("disk.vmdk")
+        rig.sh("qemu-img", "convert", "-O", "vmdk", self.raw, vmdk)
+        device = self.loop(self.size * 3, fill=3)
+        outcome = self.write(self.url_of(vmdk), device, "--image-checksum", "0" * 64)
+        self.assertEqual((outcome.error_code, outcome.result["disk_state"]), ("checksum.mismatch", "unbootable"), outcome)
+        self.assert_not_bootable(device)
+
     # image-info.
 
     def test_image_info(self):

@@ -142,11 +142,12 @@ TEST(DeviceWriter, WhatIsNotCommittedDoesNotBoot) {
     Rig rig(loop.path());
     EXPECT_FALSE(rig.writer.touched());
     ASSERT_TRUE(rig.writer.begin(8 * MiB).has_value());
-    EXPECT_TRUE(rig.writer.touched());
     const Bytes data(512 * KiB, std::byte{7});
     ASSERT_TRUE(rig.writer.write(0, slice_of(rig, data.data(), data.size())).has_value());
     ASSERT_TRUE(rig.writer.write(7 * MiB, slice_of(rig, data.data(), data.size())).has_value());
+    EXPECT_FALSE(rig.writer.touched()) << "all of that is withheld";
     ASSERT_TRUE(rig.writer.finish().has_value());
+    EXPECT_TRUE(rig.writer.touched());
   }
   const Bytes disk = loop.content();
   const auto zero = [](std::byte b) { return b == std::byte{0}; };
@@ -208,13 +209,24 @@ TEST(DeviceWriter, AGptForOtherSectorsIsRefused) {
   const Bytes head = read_file(dir.path("gpt"));
   for (const unsigned sector : {512U, 4096U}) {
     const LoopDevice loop(16 * MiB, sector);
-    Rig rig(loop.path());
-    ASSERT_TRUE(rig.writer.begin(16 * MiB).has_value());
-    const auto written = rig.writer.write(0, slice_of(rig, head.data(), 64 * KiB));
-    EXPECT_EQ(written.has_value(), sector == 512);
-    if (!written) {
-      EXPECT_EQ(written.error().code(), Errc::device_sector_size);
+    run("dd if=/dev/urandom of=" + loop.path() + " bs=1M count=16 oflag=direct status=none");
+    const Bytes before = loop.content();
+    {
+      Rig rig(loop.path());
+      ASSERT_TRUE(rig.writer.begin(16 * MiB).has_value());
+      // What comes first waits for the head.
+      ASSERT_TRUE(rig.writer.zero(8 * MiB, 4 * MiB).has_value());
+      ASSERT_TRUE(rig.writer.write(2 * MiB, slice_of(rig, &head[2 * MiB], 64 * KiB)).has_value());
+      ASSERT_TRUE(rig.writer.write(0, slice_of(rig, head.data(), 64 * KiB)).has_value());
+      EXPECT_FALSE(rig.writer.touched());
+      const auto rest = rig.writer.zero(64 * KiB, 1 * MiB - 64 * KiB);
+      EXPECT_EQ(rest.has_value(), sector == 512);
+      EXPECT_EQ(rig.writer.touched(), sector == 512);
+      if (!rest) {
+        EXPECT_EQ(rest.error().code(), Errc::device_sector_size);
+      }
     }
+    EXPECT_EQ(loop.content() == before, sector == 4096);
   }
 }
 
@@ -352,6 +364,7 @@ TEST(DeviceWriter, ATargetThatDoesNotAnswerEndsTheJob) {
                .stall_limit = std::chrono::milliseconds(300)},
               {.create_size = 32 * MiB});
       ASSERT_TRUE(rig.writer.begin(32 * MiB).has_value());
+      ASSERT_TRUE(rig.writer.touch().has_value());
       mount.freeze();
       if (hung == Hung::zeroing)
         ASSERT_TRUE(rig.writer.zero(0, 32 * MiB).has_value());
@@ -363,7 +376,7 @@ TEST(DeviceWriter, ATargetThatDoesNotAnswerEndsTheJob) {
       const auto finished = rig.writer.finish();
       expect_write_error(finished, rig, path);
       EXPECT_NE(finished.error().message().find("no answer"), std::string::npos);
-      EXPECT_TRUE(rig.writer.abandon().has_value()) << "begin() left zeros there";
+      EXPECT_TRUE(rig.writer.abandon().has_value()) << "touching it left zeros there";
     }
     EXPECT_LT(Clock::now() - start, std::chrono::seconds(5)) << "somebody waited for the device";
     EXPECT_FALSE(disk::claim(path, {}).has_value()) << "the kernel still has requests for it";

@@ -363,25 +363,151 @@ TEST(FinishDisk, ADryRunFindsRoomAndWritesNothing) {
   EXPECT_FALSE(write_and_finish(full.path(), image, iso(100 * KiB), true).finished);
 }
 
-TEST(FinishDisk, ADamagedGptIsLeftAsItIs) {
-  Bytes image = make_image(64 * MiB, 512, kTwoPartitions);
-  image.resize(48 * MiB);  // the table is for a disk of 64 MiB
-  const LoopDevice disk(128 * MiB);
-  const LoopDevice cut(48 * MiB);
-  EXPECT_TRUE(write_and_finish(disk.path(), image).finished->problem.empty())
-      << "room for all of it";
-  const auto outcome = write_and_finish(cut.path(), image);
-  ASSERT_TRUE(outcome.finished) << outcome.finished.error().message();
-  EXPECT_THAT(outcome.finished->problem, HasSubstr("damaged"));
-  EXPECT_TRUE(cut.content() == image);
-  image[512 + 60] ^= std::byte{1};
-  const auto flipped = write_and_finish(disk.path(), image);
-  ASSERT_TRUE(flipped.finished) << flipped.finished.error().message();
-  EXPECT_THAT(flipped.finished->problem, HasSubstr("damaged"));
-  EXPECT_EQ(std::memcmp(disk.content().data(), image.data(), image.size()), 0);
-  const auto drive = write_and_finish(disk.path(), image, iso(100 * KiB));
-  ASSERT_FALSE(drive.finished);
-  EXPECT_EQ(drive.finished.error().code(), Errc::image_corrupt);
+// What a boot loader or a broken tool left of a table: without its primary header, with something
+// else over its entries.
+Bytes with_damage(Bytes image, unsigned sector, bool header) {
+  const std::size_t at = header ? sector : std::size_t{2} * sector;
+  std::memset(image.data() + at, 0, header ? sector : 64);
+  if (!header) std::memcpy(image.data() + at, "eGON.BT0", 8);
+  return image;
+}
+
+TEST_P(OnSectors, ADamagedPrimaryGptIsRebuiltFromTheBackup) {
+  const Bytes right = make_image(64 * MiB, sector(), kTwoPartitions, {{0, noise(440, 2)}});
+  const LoopDevice model(64 * MiB, sector());
+  ASSERT_TRUE(write_and_finish(model.path(), right).finished);
+  const std::string table = dump(model.path());
+  for (const bool header : {true, false}) {
+    const Bytes image = with_damage(right, sector(), header);
+    for (const std::uint64_t size : {64 * MiB, 64 * MiB + 7 * sector(), 200 * MiB}) {
+      for (const bool drive : {false, size == 200 * MiB}) {
+        const LoopDevice disk(size, sector());
+        const auto outcome = write_and_finish(disk.path(), image,
+                                              drive ? std::optional(iso(400 * KiB)) : std::nullopt);
+        ASSERT_TRUE(outcome.finished) << outcome.finished.error().message();
+        EXPECT_THAT(outcome.finished->notes,
+                    testing::ElementsAre(HasSubstr("rebuilt from its backup")));
+        EXPECT_EQ(complaints(disk.path(), true), "") << size;
+        EXPECT_THAT(dump(disk.path()), HasSubstr(table));
+        EXPECT_EQ(outcome.finished->partitions, drive ? 3U : 2U);
+        const Bytes now = disk.content();
+        EXPECT_EQ(std::memcmp(now.data(), image.data(), 440), 0) << "boot code";
+        EXPECT_EQ(std::memcmp(now.data() + MiB, image.data() + MiB, 60 * MiB), 0);
+        if (size == 200 * MiB) {
+          EXPECT_NE(std::memcmp(now.data() + 64 * MiB - sector(), "EFI PART", 8), 0);
+        }
+      }
+      const auto rehearsed = write_and_finish(LoopDevice(size, sector()).path(), image, {}, true);
+      ASSERT_TRUE(rehearsed.finished) << rehearsed.finished.error().message();
+      EXPECT_THAT(rehearsed.finished->notes, testing::ElementsAre(HasSubstr("rebuilt")));
+    }
+  }
+}
+
+TEST_P(OnSectors, AGptWithoutAGoodCopyIsRefused) {
+  for (const bool header : {true, false}) {
+    Bytes image = with_damage(make_image(64 * MiB, sector(), kTwoPartitions), sector(), header);
+    image[image.size() - sector() + 60] ^= std::byte{1};
+    for (const bool dry_run : {false, true}) {
+      const LoopDevice disk(128 * MiB, sector());
+      const auto outcome = write_and_finish(disk.path(), image, {}, dry_run);
+      ASSERT_FALSE(outcome.finished);
+      EXPECT_EQ(outcome.finished.error().code(), Errc::image_corrupt);
+      EXPECT_THAT(outcome.finished.error().message(),
+                  HasSubstr("its backup is damaged or missing"));
+      EXPECT_FALSE(outcome.committed);
+      const Bytes now = disk.content();
+      EXPECT_TRUE(std::all_of(now.begin(), now.begin() + MiB,
+                              [](std::byte b) { return b == std::byte{}; }));
+    }
+  }
+}
+
+TEST_P(OnSectors, AGptForALargerDiskGetsThisDisksEnd) {
+  Bytes image = make_image(512 * MiB, sector(), kTwoPartitions);
+  image.resize(60 * MiB);
+  for (const std::uint64_t size : {60 * MiB, 96 * MiB, 512 * MiB, 600 * MiB}) {
+    const LoopDevice disk(size, sector());
+    const auto outcome = write_and_finish(disk.path(), image);
+    ASSERT_TRUE(outcome.finished) << outcome.finished.error().message();
+    EXPECT_EQ(complaints(disk.path(), true), "") << size;
+    EXPECT_EQ(outcome.finished->partitions, 2U);
+    EXPECT_EQ(outcome.finished->notes.size(), size == 600 * MiB ? 0U : 1U);
+    EXPECT_EQ(std::memcmp(disk.content().data() + MiB, image.data() + MiB, 58 * MiB), 0);
+  }
+}
+
+TEST_P(OnSectors, APartitionBehindTheDiskIsRefusedBeforeItIsTouched) {
+  const auto mib = static_cast<unsigned>(MiB / sector());
+  const std::string mbr = "printf 'label: dos\\nstart=" + std::to_string(mib) +
+                          ",size=" + std::to_string(8 * mib) +
+                          "\\nstart=" + std::to_string(9 * mib) +
+                          ",size=" + std::to_string(200 * mib) + "\\n' | sfdisk -q DISK";
+  // An MBR cut short like that is taken for one with sectors of 512 bytes.
+  for (const bool gpt : {true, sector() != 512}) {
+    Bytes image =
+        make_image(300 * MiB, sector(), gpt ? "sgdisk -o -n 1:1M:+8M -n 2:9M:+200M DISK" : mbr);
+    image.resize(64 * MiB);
+    // The backup takes as much as a table has at its end.
+    const std::uint64_t needed = 209 * MiB + (gpt ? 16 * KiB + sector() : 0);
+    for (const bool dry_run : {false, true}) {
+      const LoopDevice disk(needed - sector(), sector());
+      run("dd if=/dev/urandom of=" + disk.path() + " bs=1M count=3 oflag=direct status=none");
+      const Bytes before = disk.content();
+      const auto outcome = write_and_finish(disk.path(), image, {}, dry_run);
+      ASSERT_FALSE(outcome.finished);
+      EXPECT_EQ(outcome.finished.error().code(), Errc::device_too_small);
+      EXPECT_THAT(outcome.finished.error().message(), HasSubstr("partition 2 "));
+      EXPECT_THAT(outcome.finished.error().message(), HasSubstr(std::to_string(needed) + " bytes"));
+      EXPECT_TRUE(disk.content() == before);
+    }
+    const LoopDevice enough(needed, sector());
+    ASSERT_TRUE(write_and_finish(enough.path(), image).finished);
+    EXPECT_EQ(complaints(enough.path(), gpt), "");
+  }
+}
+
+TEST_P(OnSectors, TheBackupGptIsMadeToSayWhatThePrimarySays) {
+  Bytes image = make_image(64 * MiB, sector(), kTwoPartitions);
+  const Bytes other = make_image(64 * MiB, sector(), "sgdisk -o -n 1:0:+9M -c 1:other DISK");
+  const std::size_t table = 16 * KiB + sector();
+  for (const bool valid : {true, false}) {
+    const std::size_t at = image.size() - table;
+    if (valid)
+      std::memcpy(image.data() + at, other.data() + at, table);
+    else
+      std::memset(image.data() + at, 0, table);
+    const LoopDevice disk(64 * MiB, sector());
+    const auto outcome = write_and_finish(disk.path(), image);
+    ASSERT_TRUE(outcome.finished) << outcome.finished.error().message();
+    EXPECT_THAT(
+        outcome.finished->notes,
+        testing::ElementsAre(HasSubstr(valid ? "does not say the same" : "damaged or missing")));
+    EXPECT_EQ(complaints(disk.path(), true), "");
+    EXPECT_THAT(dump(disk.path()), HasSubstr("name=\"root\""));
+    EXPECT_EQ(std::memcmp(disk.content().data(), image.data(), at), 0)
+        << "all but the backup stays";
+  }
+}
+
+TEST(FinishDisk, TablesForOtherSectorsAreRefusedBeforeTheDiskIsTouched) {
+  const Bytes mbr = make_image(64 * MiB, 512,
+                               "printf 'label: dos\\nstart=2048,size=20480\\n"
+                               "start=22528,size=100000\\n' | sfdisk -q DISK");
+  const Bytes gpt = make_image(64 * MiB, 512, kTwoPartitions);
+  const Bytes gpt_4096 = make_image(64 * MiB, 4096, kTwoPartitions);
+  for (const auto& [image, sector] : {std::pair(&mbr, 4096U), {&gpt, 4096U}, {&gpt_4096, 512U}}) {
+    // On a disk of 600 MiB an MBR's partitions would fit, but not be where they are in the image.
+    for (const std::uint64_t size : {96 * MiB, 600 * MiB}) {
+      const LoopDevice disk(size, sector);
+      run("dd if=/dev/urandom of=" + disk.path() + " bs=1M count=3 oflag=direct status=none");
+      const Bytes before = disk.content();
+      const auto outcome = write_and_finish(disk.path(), *image);
+      ASSERT_FALSE(outcome.finished) << sector;
+      EXPECT_EQ(outcome.finished.error().code(), Errc::device_sector_size);
+      EXPECT_TRUE(disk.content() == before);
+    }
+  }
 }
 
 // Tables from a hostile image: any answer will do, but nothing outside the disk and no crash.

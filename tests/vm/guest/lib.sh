@@ -65,6 +65,17 @@ holds_image() {
   umount /mnt
 }
 
+# table_right DISK: neither sgdisk nor sfdisk finds anything wrong, nor anything that it would put right.
+table_right() {
+  sgdisk -v "$1" >/tmp/verdict 2>&1
+  cat /tmp/verdict
+  grep -q '^No problems found' /tmp/verdict
+  sfdisk --verify "$1" >/tmp/verdict 2>&1
+  cat /tmp/verdict
+  grep -q '^No errors detected' /tmp/verdict
+  lacks 'corrected\|mismatch\|overlap' /tmp/verdict
+}
+
 # image_4096: makes /tmp/image-4096, for disks with sectors of 4096 bytes: only a kernel with such a disk can.
 image_4096() {
   [ ! -e /tmp/image-4096 ] || return 0

@@ -1,16 +1,5 @@
 # What a disk larger than its image is left like: its table fits it, and its last partition can grow.
 
-# table_right DISK: neither sgdisk nor sfdisk finds anything wrong, nor anything that it would put right.
-table_right() {
-  sgdisk -v "$1" >/tmp/verdict 2>&1
-  cat /tmp/verdict
-  grep -q '^No problems found' /tmp/verdict
-  sfdisk --verify "$1" >/tmp/verdict 2>&1
-  cat /tmp/verdict
-  grep -q '^No errors detected' /tmp/verdict
-  lacks 'corrected\|mismatch\|overlap' /tmp/verdict
-}
-
 # end_of DISK NUMBER: the sector of 512 bytes behind the partition, as the kernel has it.
 end_of() {
   local at
