@@ -22,6 +22,8 @@ class Finish {
     std::optional<std::uint64_t> drive_size;
     if (drive_) drive_size = drive_->image.size();
     INGOT_TRY_ASSIGN(plan_, plan_table(image, table_disk(target_), drive_size));
+    if (!plan_.known && !dry_run_)
+      return fail(Errc::internal_bug, "the partition table of a whole image is not known");
     INGOT_TRY_ASSIGN(ends_, writer_.touch_up());
     if (plan_.known) INGOT_TRY(act(image));
     INGOT_TRY(writer_.finish());

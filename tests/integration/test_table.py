@@ -166,6 +166,12 @@ class Table(rig.Case):
             put(image, 64 * MIB - 512 + 60, b"!!")
             self.refused(image, "image.corrupt", says="its backup is damaged or missing")
             self.assertIn("its backup is damaged", self.info(image)["refusal"])
+            # A server that answers ranges is asked for the image's end first.
+            disk = self.loop(96 * MIB, fill=7)
+            before = rig.digest(disk)
+            done = self.write(f"{self.nginx()}/{kind}.raw", disk, "--insecure-no-checksum")
+            self.assertEqual((done.error_code, done.result["disk_state"]), ("image.corrupt", "untouched"), done)
+            self.assertEqual(rig.digest(disk), before)
             # Here the image's end comes last.
             sh("gzip", "-k", image)
             self.refused(image + ".gz", "image.corrupt", says="its backup is damaged or missing", touched=True)
