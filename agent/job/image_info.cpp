@@ -185,14 +185,22 @@ Result<void> judge_table(ImageInfo& info, const Content& content) {
                        {"a disk of the image's size", *content.size(),
                         info.gpt_sector_size == 0 ? 512 : info.gpt_sector_size, false},
                        std::nullopt);
-  if (plan)
-    info.table_notes = plan->known ? plan->notes : std::vector<std::string>();
-  else if (plan.error().code() == Errc::device_too_small)
+  if (plan && plan->known) {
+    info.table_notes = plan->notes;
+    // A primary header that is gone hides what the table is.
+    if (plan->table == disk::TableKind::gpt && info.gpt_sector_size == 0) {
+      info.partition_table = disk::name(plan->table);
+      info.gpt_sector_size = plan->sector;
+    }
+  } else if (plan) {
+    return {};
+  } else if (plan.error().code() == Errc::device_too_small) {
     info.table_notes = {plan.error().message()};
-  else if (plan.error().code() == Errc::image_corrupt)
+  } else if (plan.error().code() == Errc::image_corrupt) {
     info.refusal = plan.error().message();
-  else
+  } else {
     return tl::unexpected(plan.error());
+  }
   return {};
 }
 

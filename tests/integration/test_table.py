@@ -132,6 +132,7 @@ class Table(rig.Case):
             info = self.info(image)
             self.assertIn("rebuilt from its backup", info["table_notes"][0])
             self.assertIsNone(info["refusal"])
+            self.assertEqual((info["partition_table"], info["gpt_sector_size"]), ("gpt", 512), kind)
 
     def test_a_damaged_primary_in_other_wrappings(self):
         image = self.damaged("loader.raw", "loader")
