@@ -28,21 +28,21 @@ def sh(*argv, **kwargs):
     return done.stdout
 
 
+def backing_file(device):
+    """The file behind a loop device, or None when it has none."""
+    try:
+        with open(f"/sys/block/{os.path.basename(device)}/loop/backing_file") as file:
+            return file.read().rstrip("\n")
+    except OSError:
+        return None
+
+
 def detach(device):
     """Detaches a loop device and waits until that is done: while anybody has it open the kernel puts it off."""
-    attribute = f"/sys/block/{os.path.basename(device)}/loop/backing_file"
-
-    def backing():
-        try:
-            with open(attribute) as file:
-                return file.read()
-        except OSError:
-            return None
-
-    before = backing()
+    before = backing_file(device)
     sh("losetup", "--detach", device)
     end = time.monotonic() + 10
-    while before is not None and backing() == before:
+    while before is not None and backing_file(device) == before:
         if time.monotonic() > end:
             raise AssertionError(f"{device} stays attached to {before}")
         time.sleep(0.02)
@@ -118,8 +118,14 @@ class Case(unittest.TestCase):
             disk.truncate(size)
         argv = ["losetup", "--find", "--show", "--direct-io=on", "--sector-size", str(sector)]
         device = sh(*argv, *(["--read-only"] if read_only else []), backing).strip()
-        self.addCleanup(subprocess.run, ["losetup", "--detach", device], capture_output=True)
+        self.addCleanup(self.detach_own, device, backing)
         return device
+
+    @staticmethod
+    def detach_own(device, backing):
+        # A test that detached it already has given its number away, perhaps to another test.
+        if backing_file(device) == os.path.realpath(backing):
+            subprocess.run(["losetup", "--detach", device], capture_output=True)
 
     # Images.
 
