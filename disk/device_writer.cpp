@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "disk/core/units.hpp"
+#include "disk/head_gate.hpp"
 #include "disk/image_ending.hpp"
 #include "disk/io_engine.hpp"
 #include "disk/read_target.hpp"
@@ -27,10 +28,6 @@ namespace {
 constexpr std::uint64_t kWithheld = 1 * MiB;
 constexpr std::size_t kBufferBytes = 1 * MiB;
 constexpr std::size_t kReadsInFlight = 4;
-// What waits in memory until the image's head has come and was judged; beyond that the target is
-// touched all the same.
-constexpr std::size_t kMostWaiting = 4096;
-constexpr std::size_t kMostWaitingBytes = 4 * MiB;
 
 // One stretch of the target that is kept in memory until commit.
 struct Withheld {
@@ -47,12 +44,6 @@ struct Withheld {
     std::memset(bytes.get(), 0, size);
   }
   [[nodiscard]] std::span<const std::byte> all() const { return {bytes.get(), end - begin}; }
-};
-
-// An extent outside of the head that came before the target was touched. Without data: zeros.
-struct Waiting {
-  std::uint64_t from, to;
-  Slice data;
 };
 
 }  // namespace
@@ -85,69 +76,23 @@ struct DeviceWriter::Impl {
     return {};
   }
 
-  // What comes before the head is complete waits, as far as there is room for it. False: it does.
+  // Nothing is held back from a rehearsal: it touches nothing.
   Result<bool> pass(std::uint64_t from, std::uint64_t to, const std::byte* data) {
-    if (opened.load(std::memory_order_acquire) || options.dry_run) return true;
-    const std::lock_guard lock(gate);
-    if (opened) return true;
-    if (!gate_error && wait_for_head(from, to, data)) return false;
-    INGOT_TRY(open_gate());
-    return true;
+    return options.dry_run ? Result<bool>(true) : gate.pass(from, to, data);
   }
 
-  bool wait_for_head(std::uint64_t from, std::uint64_t to, const std::byte* data) {
-    if (waiting.size() == kMostWaiting) return false;
-    if (data == nullptr) {
-      waiting.push_back({from, to, {}});
-      return true;
+  [[nodiscard]] std::uint64_t whole_head() const {
+    return std::min(head.end, virtual_size.value_or(head.end));
+  }
+
+  // The last moment at which the target is as it was: judges the table by what is known of it, and
+  // touches the target.
+  Result<void> open_target() {
+    if (complete || gate.head_seen() >= whole_head()) {
+      const auto plan = plan_table(first_view(), table_disk(target), options.config_drive);
+      if (!plan) return tl::unexpected(plan.error());
     }
-    if (to - from > kMostWaitingBytes - early_used) return false;
-    if (!early_buffer) early_buffer = early.try_acquire();
-    const auto place = early_buffer.bytes().subspan(early_used, to - from);
-    std::memcpy(place.data(), data, place.size());
-    waiting.push_back({from, to, Slice(early_buffer, place)});
-    early_used = std::min<std::size_t>(align_up(early_used + place.size(), kBufferAlignment),
-                                       kMostWaitingBytes);
-    return true;
-  }
-
-  Result<void> head_came(std::uint64_t length) {
-    if (opened.load(std::memory_order_acquire)) return {};
-    const std::lock_guard lock(gate);
-    head_seen += length;
-    if (opened || head_seen < std::min(head.end, virtual_size.value_or(head.end))) return {};
-    return open_gate();
-  }
-
-  // Holding the gate: the last moment at which the target is as it was. Judges the table by what
-  // is known of it, touches the target, and lets through what waited.
-  Result<void> open_gate() {
-    if (gate_error) return tl::unexpected(*gate_error);
-    auto done = judge();
-    if (done && !options.dry_run) done = prepare_target();
-    for (std::size_t i = 0; done && i < waiting.size(); ++i) {
-      Waiting& extent = waiting[i];
-      done = extent.data.empty() ? zero_now(extent.from, extent.to)
-                                 : write_now(extent.from, std::move(extent.data));
-    }
-    waiting.clear();
-    early_buffer = BufferRef();
-    if (done)
-      opened.store(true, std::memory_order_release);
-    else
-      gate_error = done.error();
-    return done;
-  }
-
-  Result<void> pass_all() {
-    const std::lock_guard lock(gate);
-    return opened ? Result<void>{} : open_gate();
-  }
-
-  Result<void> judge() const {
-    if (!complete && head_seen < std::min(head.end, virtual_size.value_or(head.end))) return {};
-    const auto plan = plan_table(first_view(), table_disk(target), options.config_drive);
-    return plan ? Result<void>{} : tl::unexpected(plan.error());
+    return options.dry_run ? Result<void>{} : prepare_target();
   }
 
   // The head is there, and what can be looked at; nothing has been written yet.
@@ -280,7 +225,7 @@ struct DeviceWriter::Impl {
       std::memset(region.bytes.get() + (from - region.begin), 0, to - from);
       counters.bytes_zeroed += to - from;
     }
-    return &region == &head ? head_came(to - from) : Result<void>{};
+    return &region == &head ? gate.head_came(to - from, whole_head()) : Result<void>{};
   }
 
   Result<void> write_now(std::uint64_t offset, Slice data) {
@@ -437,15 +382,12 @@ struct DeviceWriter::Impl {
   std::optional<std::uint64_t> virtual_size;
   bool begun = false;
   ReadAhead ahead;
-  std::mutex gate;
-  std::atomic<bool> opened{false};  // the target is touched, or a rehearsal was judged
-  bool complete = false;            // all of the image has come
-  std::optional<Error> gate_error;
-  std::uint64_t head_seen = 0;  // bytes
-  std::vector<Waiting> waiting;
-  BufferPool early{kMostWaitingBytes, 1};
-  BufferRef early_buffer;
-  std::size_t early_used = 0;
+  bool complete = false;  // all of the image has come
+  HeadGate gate{
+      {[this] { return open_target(); },
+       [this](std::uint64_t from, Slice data) { return write_now(from, std::move(data)); },
+       [this](std::uint64_t from, std::uint64_t to) { return zero_now(from, to); }},
+      job.token()};
   ImageEnding ending;
   std::atomic<bool> touched{false};
   std::atomic<bool> finished{false};
@@ -522,7 +464,7 @@ void DeviceWriter::look_ahead(ReadAhead read) {
 }
 
 Result<void> DeviceWriter::touch() {
-  return impl_->options.dry_run ? Result<void>{} : impl_->pass_all();
+  return impl_->options.dry_run ? Result<void>{} : impl_->gate.open_now();
 }
 
 ImageView DeviceWriter::image() const {
@@ -532,7 +474,7 @@ ImageView DeviceWriter::image() const {
 Result<void> DeviceWriter::finish() {
   if (!impl_->begun) return fail(Errc::internal_bug, "finish() before begin()");
   impl_->complete = true;
-  INGOT_TRY(impl_->pass_all());
+  INGOT_TRY(impl_->gate.open_now());
   if (impl_->options.dry_run) return {};
   INGOT_TRY(impl_->settle());
   INGOT_TRY(impl_->pad_last_sector());

@@ -79,10 +79,13 @@ class WriteJob final : public JobRun {
     disk::DeviceWriter writer(target, options, counters(), job());
     disk::TargetScratch scratch(target, request_.resources.scratch_dir, target_.dry_run,
                                 [&writer] { return writer.touch(); });
+    // What is said of the disk if something throws before more is known.
+    if (!target_.dry_run) result.disk = DiskState::unknown;
     if (auto done = stream(target, writer, scratch, result); !done) {
       Error error = stop_for(done.error());
-      if (writer.touched())
-        result.disk = writer.abandon() ? DiskState::unbootable : DiskState::unknown;
+      result.disk = !writer.touched()  ? DiskState::untouched
+                    : writer.abandon() ? DiskState::unbootable
+                                       : DiskState::unknown;
       return tl::unexpected(std::move(error));
     }
     if (!target_.dry_run) result.disk = DiskState::complete;
