@@ -32,8 +32,9 @@ std::string_view companion_kind(std::string_view path, std::span<const std::byte
   const bool macos = starts_with(head, "\0\x05\x16\x07"sv) || (small && name.starts_with("._")) ||
                      (name == ".DS_Store" && starts_with(head, "\0\0\0\1Bud1"sv));
   const bool text = small && find_text_kind(head).has_value();
-  if (!(macos || text) || is_image(head)) return {};
-  return macos ? "metadata of macOS" : "a text";
+  if (!(macos || small) || is_image(head)) return {};
+  if (macos) return "metadata of macOS";
+  return text ? "a text" : "small, and no image";
 }
 
 }  // namespace ingot::imaging

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,16 @@ std::string entry_name(archive_entry* entry) {
   if (path == nullptr) path = archive_entry_pathname_utf8(entry);
   if (path == nullptr) return "(a name that cannot be shown)";
   return "'" + printable(std::as_bytes(std::span(std::string_view(path))), 100) + "'";
+}
+
+/// An entry's path as one that extracts it would see it: "./a//b/" is "a/b".
+std::string plain_path(archive_entry* entry) {
+  const char* path = archive_entry_pathname(entry);
+  std::string plain =
+      std::filesystem::path(path != nullptr ? path : "").lexically_normal().string();
+  while (plain.ends_with('/')) plain.pop_back();
+  plain.erase(0, std::min(plain.find_first_not_of('/'), plain.size()));
+  return plain;
 }
 
 /// What kind of entry that is no file it is; nothing for a file. A hard link is a file if it has
@@ -109,6 +120,7 @@ struct TarStream::Impl {
   std::vector<std::byte> head;  // its first bytes, read to judge it
 
   // The image.
+  std::string image_path;  // plain; "": not found yet
   std::uint64_t image_size = 0;
   std::uint64_t delivered = 0;
   std::optional<Result<Slice>> last;  // the end, or the error, once met
@@ -180,6 +192,12 @@ struct TarStream::Impl {
       if (status == ARCHIVE_EOF) return nullptr;
       // A warning is about a name's character set or an attribute that is of no use here.
       if (status != ARCHIVE_OK && status != ARCHIVE_WARN) return error("reading a tar header");
+      // Whoever extracts the tar gets the last one.
+      if (!image_path.empty() && plain_path(entry) == image_path)
+        return fail(
+            Errc::image_archive,
+            fmt::format("the tar has {} twice: the later one would replace the image", name),
+            kOneImage);
       if (archive_entry_filetype(entry) != AE_IFDIR) return entry;
     }
   }
@@ -217,7 +235,10 @@ struct TarStream::Impl {
         INGOT_TRY(begin_file(entry));
         const char* path = archive_entry_pathname(entry);
         kind = companion_kind(path != nullptr ? path : "", head, file_size);
-        if (kind.empty()) return true;
+        if (kind.empty()) {
+          image_path = plain_path(entry);
+          return true;
+        }
         // Not left to the next header, whose length is limited.
         if (archive_read_data_skip(reader.get()) != ARCHIVE_OK)
           return error(fmt::format("reading {} from a tar", name));

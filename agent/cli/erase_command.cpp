@@ -63,6 +63,8 @@ class EraseCommand final : public JobCommand {
  private:
   JobResult work(const JobContext& context) override { return run_job(options_.request, context); }
 
+  [[nodiscard]] const std::string& device() const override { return target_.device; }
+
   std::vector<std::string> describe(const JobResult& result) const override {
     if (result.error) {
       auto lines = agent::describe(*result.error);

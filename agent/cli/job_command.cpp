@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <exception>
 #include <utility>
 
 #include "agent/cli/confirmation.hpp"
@@ -64,13 +65,25 @@ int JobCommand::run() {
   JobReporter reporter(counters_, {bar, !json, STDERR_FILENO}, std::move(outlets));
 
   TerminalOwner owner(reporter);
-  JobResult result = ready ? work({counters_, owner, job_}) : failed_job(ready.error(), {});
+  JobResult result =
+      ready ? run_work({counters_, owner, job_}) : failed_job(ready.error(), device());
   over_ = true;
   result.progress = reporter.stop();
   if (result.error || !json)
     for (const std::string& line : describe(result)) say(line);
   for (const std::string& problem : reporter.finish(result)) say("warning: " + problem);
   return result.error ? exit_code(result.error->cls()) : kExitDone;
+}
+
+// What goes wrong before there is a job is told as well.
+JobResult JobCommand::run_work(const JobContext& context) {
+  try {
+    return work(context);
+  } catch (const std::exception& error) {
+    return failed_job(Error(Errc::internal_bug, std::string("unexpected: ") + error.what(),
+                            "report this with what you did"),
+                      device());
+  }
 }
 
 // What the events need as well as the job: credentials from files, and the way to a controller.

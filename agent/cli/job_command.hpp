@@ -36,22 +36,24 @@ class JobCommand {
  protected:
   /// Makes the request of the options and runs it.
   virtual JobResult work(const JobContext& context) = 0;
+  /// The device as the options name it; "" when hints are to choose one.
+  [[nodiscard]] virtual const std::string& device() const = 0;
   /// The result in words, for standard error.
   virtual std::vector<std::string> describe(const JobResult& result) const = 0;
 
   /// Runs the request of `options` with what only a running command knows: what its manifest says,
   /// and the way to servers. Errors end up in the result.
   template <class Options>
-  JobResult run_image_job(const Options& options, const std::string& device,
-                          const JobContext& context) const {
+  JobResult run_image_job(const Options& options, const JobContext& context) const {
     auto request = options.request;
     request.transfer = transfer_;
     if (auto read = read_manifest(options.os_image, request.image); !read)
-      return failed_job(read.error(), device);
+      return failed_job(context.job.or_else(read.error()), device());
     return run_job(request, context);
   }
 
  private:
+  JobResult run_work(const JobContext& context);
   static Result<void> read_manifest(const std::string& file, ImageOptions& image);
   Result<void> open_network(std::vector<std::unique_ptr<EventOutlet>>& outlets);
 

@@ -47,9 +47,9 @@ class VerifyCommand final : public JobCommand {
       : JobCommand(options.reporting, options.network), options_(options) {}
 
  private:
-  JobResult work(const JobContext& context) override {
-    return run_image_job(options_, options_.request.device, context);
-  }
+  JobResult work(const JobContext& context) override { return run_image_job(options_, context); }
+
+  [[nodiscard]] const std::string& device() const override { return options_.request.device; }
 
   std::vector<std::string> describe(const JobResult& result) const override {
     if (result.error) return agent::describe(*result.error);

@@ -55,8 +55,10 @@ class WriteCommand final : public JobCommand {
       : JobCommand(options.reporting, options.network), options_(options) {}
 
  private:
-  JobResult work(const JobContext& context) override {
-    return run_image_job(options_, options_.request.target.device, context);
+  JobResult work(const JobContext& context) override { return run_image_job(options_, context); }
+
+  [[nodiscard]] const std::string& device() const override {
+    return options_.request.target.device;
   }
 
   std::vector<std::string> describe(const JobResult& result) const override {

@@ -95,7 +95,8 @@ TEST_F(Tar, MayBeCompressed) {
 TEST_F(Tar, MayHoldWhatIsNoImageBeforeAndBehindTheImage) {
   run("cd " + dir_.path("") +
       " && mkdir dir && : > nothing && ln -s disk.img link && ln disk.img hard && echo hi > README "
-      "&& sha256sum disk.img > SHA256SUMS && yes 'a licence' | head -c 65535 > LICENSE && "
+      "&& sha256sum disk.img > SHA256SUMS && head -c 300 /dev/urandom > signature && yes 'a "
+      "licence' | head -c 65535 > LICENSE && "
       "printf '\\0\\005\\026\\007\\0\\002\\0\\0Mac OS X' > ._disk.img && "
       // A resource fork may be large; its magic number tells.
       "cp ._disk.img fork && truncate -s 9000000 fork && "
@@ -104,7 +105,7 @@ TEST_F(Tar, MayHoldWhatIsNoImageBeforeAndBehindTheImage) {
       "echo long > " +
       std::string(200, 'n'));
   const std::string beside =
-      " dir nothing link README SHA256SUMS LICENSE ._disk.img fork .DS_Store ._odd " +
+      " dir nothing link README SHA256SUMS LICENSE signature ._disk.img fork .DS_Store ._odd " +
       std::string(200, 'n') + " ";
   for (const std::string format : {"gnu", "posix"}) {
     for (const std::string& entries : {beside + "disk.img", "disk.img hard" + beside,
@@ -143,7 +144,11 @@ TEST_F(Tar, MustHoldOneImage) {
       {"disk.img other.img", "more than one image: 'disk.img' and 'other.img'"},
       {"README disk.img link other.img", "more than one image: 'disk.img' and 'other.img'"},
       {"disk.img long-text", "more than one image: 'disk.img' and 'long-text'"},
-      {"noise disk.img", "more than one image: 'noise' and 'disk.img'"},
+      {"noise", "no disk image: 'noise' is small, and no image"},
+      // Whoever extracts these gets the second one of that name.
+      {"disk.img ./disk.img", "has 'disk.img' twice"},
+      {"disk.img --transform=s,README,disk.img, README", "has 'disk.img' twice"},
+      {"disk.img --transform=s,link,.//disk.img, link", "has 'disk.img' twice"},
       {"disk.img small.qcow2", "more than one image: 'disk.img' and 'small.qcow2'"},
       {"disk.vmdk disk-flat.vmdk", "more than one image: 'disk.vmdk' and 'disk-flat.vmdk'"},
       {"._disk disk.img", "more than one image: '._disk' and 'disk.img'"},

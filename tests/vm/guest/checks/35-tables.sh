@@ -52,6 +52,7 @@ check_table_damaged_primary() {
   echo '#cloud-config' >/tmp/user-data
   made_right "$(disk SATA-A)" 'rebuilt from its backup' --user-data /tmp/user-data
   grep -w "$(basename "$(partition "$(disk SATA-A)" 3)")" /proc/partitions
+  empty "$(disk SATA-A)" # checks of config drives look for theirs among all disks
   bare 64M 0
   dd if=/dev/zero of=/tmp/table.raw bs=512 seek=1 count=1 conv=notrunc
   made_right "$(disk VIRTIO-A)" 'rebuilt from its backup'
