@@ -126,11 +126,13 @@ Result<std::vector<std::string>> TableComparison::compare(std::span<const std::b
   const auto disk = std::span<const std::byte>(head_).first(expected.size());
   const bool same = std::memcmp(disk.data(), expected.data(), expected.size()) == 0;
   if (expected.size() >= std::size_t{3} * sector_) {
-    if (!same && has_gpt(disk, sector_) && parse_mbr(expected).protective && !sound(expected)) {
+    // A header that no protective MBR names is no table to the writer: bytes as all others.
+    const bool gpt = parse_mbr(expected).protective;
+    if (!same && gpt && has_gpt(disk, sector_) && !sound(expected)) {
       INGOT_TRY(accept_rebuilt(expected, image_size));
-    } else if (has_gpt(expected, sector_) && has_gpt(disk, sector_)) {
+    } else if (gpt && has_gpt(expected, sector_) && has_gpt(disk, sector_)) {
       INGOT_TRY(compare_gpt(expected, same));
-    } else if (!same && kind_ == TableKind::dos && !has_gpt(expected, sector_)) {
+    } else if (!same && !gpt && kind_ == TableKind::dos) {
       accept_entries(expected, kMbrEntries, kMbrEntryCount, kMbrEntryBytes, kMbrEntryBytes);
     }
   }

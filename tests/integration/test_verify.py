@@ -4,6 +4,7 @@ import gzip
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import time
 import unittest
@@ -172,6 +173,29 @@ class Verify(rig.Case):
                            check=True, capture_output=True)
         outcome = self.verify(self.raw, device)
         self.assert_differs(outcome, 1024 + 3 * 128, "the partition table")
+
+    def test_a_gpt_that_no_mbr_names(self):
+        """It is no table to write, and none here: compared as all other bytes are, and an MBR's partitions count."""
+        for label, mbr in (("none", bytes(66)), ("dos", struct.pack("<BBHBBHII", 0, 0, 0, 0x83, 0, 0, 2048, 8192) + bytes(48) + b"\x55\xaa")):
+            raw = self.path(label + ".raw")
+            shutil.copyfile(self.raw, raw)
+            with open(raw, "r+b") as file:
+                file.seek(446)
+                file.write(mbr)
+            for size in (self.size, self.size + 9 * MIB):
+                with self.subTest(label=label, size=size):
+                    device = self.written(raw, size)
+                    self.assert_same(self.verify(raw, device))
+                    for at in (512 + 16, 512 + 32, 1024 + 128, self.size - 512):
+                        self.flip(device, at)
+                        self.assert_differs(self.verify(raw, device), at, "; 1 byte differs")
+                        self.flip(device, at)
+        with open(self.path("user-data"), "w") as file:
+            file.write("#cloud-config\n")
+        device = self.written(raw, self.size + 80 * MIB, "--user-data", self.path("user-data"))
+        outcome = self.verify(raw, device)
+        self.assert_same(outcome)
+        self.assertIn("is not the image's: its content was not compared", self.notes(outcome))
 
     def test_sectors_of_4096(self):
         raw = self.path("4k.raw")
