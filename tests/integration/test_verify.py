@@ -126,6 +126,66 @@ class Verify(rig.Case):
         self.flip(device, self.size - 512)  # zeroed by write
         self.assert_differs(self.verify(self.raw, device), self.size - 512)
 
+    def test_an_image_smaller_than_its_head(self):
+        """Its own backup, on a small disk the new one as well, lies in the first MiB."""
+        raw = self.path("tiny.raw")
+        size = 200 * 512
+        with open(raw, "wb") as file:
+            file.write(os.urandom(size))
+        rig.sh("sgdisk", "--set-alignment=1", "-og", "-n1:40:100", raw)
+        odd = self.path("odd.raw")
+        shutil.copyfile(raw, odd)
+        with open(odd, "ab") as file:
+            file.write(b"odd")
+        damaged = self.path("damaged.raw")
+        shutil.copyfile(raw, damaged)
+        with open(damaged, "r+b") as file:
+            file.seek(512)
+            file.write(bytes(512))
+        for disk in (293 * 512, 64 * MIB):
+            outcome = self.verify(damaged, self.written(damaged, disk))
+            self.assert_same(outcome)
+            self.assertIn("the disk's was rebuilt", self.notes(outcome))
+        for image, disk in ((raw, size), (raw, size + 4608), (raw, 293 * 512), (raw, 64 * MIB), (odd, 293 * 512), (odd, 64 * MIB)):
+            with self.subTest(image=image, disk=disk):
+                device = self.written(image, disk)
+                self.assert_same(self.verify(image, device))
+                # Checksums, that of the header and of its entries; an entry; the partition.
+                for at in (512 + 16, 512 + 88, 1024, 40 * 512, 101 * 512 - 1):
+                    self.flip(device, at)
+                    self.assertEqual(self.verify(image, device).code, 7, at)
+                    self.flip(device, at)
+                for at in (disk - 512, disk - 33 * 512):  # the backup at the disk's end
+                    self.flip(device, at)
+                    outcome = self.verify(image, device)
+                    self.assertEqual(outcome.code, 7, at)
+                    self.assertGreaterEqual(outcome.result["first_difference"], disk - 33 * 512)
+                    self.flip(device, at)
+                if disk > size + 33 * 512:
+                    self.flip(device, size - 512)  # zeroed by write
+                    self.assert_differs(self.verify(image, device), size - 512)
+                    self.flip(device, size - 512)
+                self.assert_same(self.verify(image, device))
+
+    def test_a_backup_that_begins_before_the_last_mib(self):
+        """8192 entries, moved to the end of a larger disk by sgdisk; the array's first entries are in use."""
+        raw = self.path("entries.raw")
+        with open(raw, "wb") as file:
+            file.truncate(16 * MIB)
+        rig.sh("sgdisk", "-S", "8192", "-n", "1:8192:+4M", raw)
+        copy = self.path("copy.raw")
+        shutil.copyfile(raw, copy)
+        os.truncate(copy, 24 * MIB)
+        rig.sh("sgdisk", "-e", copy)
+        self.assert_same(self.verify(raw, copy))
+        first = 24 * MIB - 512 - MIB
+        with open(copy, "r+b") as file:
+            file.seek(first + 56)
+            file.write(b"?")
+        outcome = self.verify(raw, copy)
+        self.assertEqual(outcome.code, 7, outcome)
+        self.assertIn("the backup GPT", self.notes(outcome))
+
     def test_a_copy_made_otherwise(self):
         device = self.loop(self.size + 9 * MIB)
         rig.sh("dd", f"if={self.raw}", f"of={device}", "bs=1M", "oflag=direct", "status=none")
