@@ -8,6 +8,7 @@ import struct
 import subprocess
 import time
 import unittest
+import zlib
 
 import rig
 
@@ -185,6 +186,46 @@ class Verify(rig.Case):
         outcome = self.verify(raw, copy)
         self.assertEqual(outcome.code, 7, outcome)
         self.assertIn("the backup GPT", self.notes(outcome))
+
+    def straddling(self, partitions):
+        """Entries of which the first four lie in the first MiB, the others behind it."""
+        raw = self.path("straddling.raw")
+        with open(raw, "wb") as file:
+            file.truncate(48 * MIB)
+        rig.sh("sgdisk", "-og", "--move-main-table=2047", *(f"-n{i}:{2048 + i * 2048}:+512K" for i in range(1, partitions + 1)), raw)
+        return raw
+
+    def test_a_config_drive_in_entries_that_run_over_the_first_mib(self):
+        raw = self.straddling(2)
+        with open(self.path("user-data"), "w") as file:
+            file.write("#cloud-config\n")
+        device = self.written(raw, 128 * MIB, "--user-data", self.path("user-data"))
+        outcome = self.verify(raw, device)
+        self.assert_same(outcome)
+        self.assertIn("partition 3 'config-2' is not the image's", self.notes(outcome))
+        for at in (2047 * 512 + 56, 2048 * 512 + 56):
+            self.flip(device, at)
+            self.assert_differs(self.verify(raw, device), at)
+            self.flip(device, at)
+
+    def test_a_partition_lost_where_the_image_claims_its_backup(self):
+        """The image says that its backup is where its entries are; an entry that is gone is no zeroed backup."""
+        raw, disk = self.path("claims.raw"), self.path("lost.raw")
+        with open(raw, "wb") as file:
+            file.truncate(16 * MIB)
+        rig.sh("sgdisk", "-og", *(f"-n{i}:{i * 4096}:+512K" for i in range(1, 6)), raw)
+        shutil.copyfile(raw, disk)
+        os.truncate(disk, 24 * MIB)
+        rig.sh("sgdisk", "-e", "-d5", disk)
+        with open(raw, "r+b") as file:
+            file.seek(512)
+            header = bytearray(file.read(92))
+            header[16:20] = bytes(4)
+            struct.pack_into("<Q", header, 32, 34)
+            struct.pack_into("<I", header, 16, zlib.crc32(header))
+            file.seek(512)
+            file.write(header)
+        self.assert_differs(self.verify(raw, disk), 1024 + 4 * 128, "the partition table")
 
     def test_a_copy_made_otherwise(self):
         device = self.loop(self.size + 9 * MIB)
