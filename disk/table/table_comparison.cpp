@@ -78,7 +78,7 @@ Result<void> TableComparison::read() {
   INGOT_TRY(read_target(target_, tail_offset_, tail_));
   sector_ = target_.logical_sector;
   if (!target_.block_device && !has_gpt(head_, 512) && has_gpt(head_, 4096)) sector_ = 4096;
-  INGOT_TRY_ASSIGN(auto table, table_of(head_, tail_));
+  INGOT_TRY_ASSIGN(auto table, table_of({{0, head_}, {tail_offset_, tail_}}));
   if (!table) return {};
   kind_ = table->kind();
   partitions_ = table->partitions();
@@ -96,14 +96,13 @@ Result<void> TableComparison::read() {
   return {};
 }
 
-// The table of a disk of the target's size with these ends; what of it lies elsewhere is read from
-// the target.
+// The table of a disk of the target's size with these pieces, of which later ones count; what of it
+// lies in neither end is read from the target.
 Result<std::optional<PartitionTable>> TableComparison::table_of(
-    std::span<const std::byte> head, std::span<const std::byte> tail) const {
+    std::initializer_list<Piece> pieces) const {
   if (target_.size < std::uint64_t{3} * sector_) return std::optional<PartitionTable>();
   INGOT_TRY_ASSIGN(ShadowDisk disk, ShadowDisk::make(target_.size));
-  INGOT_TRY(disk.put(0, head));
-  INGOT_TRY(disk.put(tail_offset_, tail));
+  for (const Piece& piece : pieces) INGOT_TRY(disk.put(piece.offset, piece.bytes));
   const auto read = [this](std::uint64_t offset, std::span<std::byte> bytes) {
     return read_target(target_, offset, bytes);
   };
@@ -120,17 +119,19 @@ Result<std::vector<std::string>> TableComparison::compare(std::span<const std::b
   std::vector<std::byte> expected(image.begin(), image.end());
   if (partitions_.empty()) {
     // A disk without a table has to have the image's.
-    INGOT_TRY_ASSIGN(const auto table, table_of(image, {}));
+    INGOT_TRY_ASSIGN(const auto table, table_of({{0, image}}));
     if (table) partitions_ = table->partitions();
   }
   const auto disk = std::span<const std::byte>(head_).first(expected.size());
   const bool same = std::memcmp(disk.data(), expected.data(), expected.size()) == 0;
   if (expected.size() >= std::size_t{3} * sector_) {
-    if (!same && has_gpt(disk, sector_) && parse_mbr(expected).protective && !sound(expected)) {
+    // A header that no protective MBR names is no table to the writer: bytes as all others.
+    const bool gpt = parse_mbr(expected).protective;
+    if (!same && gpt && has_gpt(disk, sector_) && !sound(expected)) {
       INGOT_TRY(accept_rebuilt(expected, image_size));
-    } else if (has_gpt(expected, sector_) && has_gpt(disk, sector_)) {
+    } else if (gpt && has_gpt(expected, sector_) && has_gpt(disk, sector_)) {
       INGOT_TRY(compare_gpt(expected, same));
-    } else if (!same && kind_ == TableKind::dos && !has_gpt(expected, sector_)) {
+    } else if (!same && !gpt && kind_ == TableKind::dos) {
       accept_entries(expected, kMbrEntries, kMbrEntryCount, kMbrEntryBytes, kMbrEntryBytes);
     }
   }
@@ -200,11 +201,11 @@ Result<void> TableComparison::accept_rebuilt(std::vector<std::byte>& expected,
   accept_protective_size(expected);
   notes_.emplace_back(
       "the image's primary GPT is damaged: the disk's was rebuilt, and is not compared with it");
-  INGOT_TRY(compare_backup(image, length, false));
+  INGOT_TRY(compare_backup(image, expected, length, false));
   // On a larger disk there are zeros where the image has its backup.
   const std::uint64_t old = image_size >= sector_ ? (image_size / sector_ - 1) * sector_ : 0;
   if (old < length || old + sector_ > align_down(target_.size, sector_) - sector_) return {};
-  return accept_zeroed_backup({old - length, old + sector_});
+  return accept_zeroed_backup(expected, {old - length, old + sector_});
 }
 
 Result<void> TableComparison::compare_gpt(std::vector<std::byte>& expected, bool same) {
@@ -221,20 +222,29 @@ Result<void> TableComparison::compare_gpt(std::vector<std::byte>& expected, bool
       {kHeaderCrc, 4}, {kAlternate, 8}, {kFirstUsable, 16}, {kEntriesCrc, 4}};
   for (const auto& [at, length] : may_change)
     std::memcpy(expected.data() + sector_ + at, there.data() + at, length);
-  if (lba <= expected.size() / sector_ && lba * sector_ + bytes <= expected.size())
-    accept_entries(expected, lba * sector_, count, size, kTypeGuidBytes);
+  if (lba < expected.size() / sector_)
+    accept_entries(expected, lba * sector_,
+                   std::min(count, (expected.size() - lba * sector_) / size), size, kTypeGuidBytes);
 
   // What was taken over has to make sense: both copies are sound and say the same.
-  const bool equal = std::memcmp(head_.data(), expected.data(), expected.size()) == 0;
-  INGOT_TRY_ASSIGN(const auto primary, table_of(head_, {}));
-  if (equal && (!primary || primary->kind() != TableKind::gpt)) {
+  INGOT_TRY(compare_backup(image, expected, align_up(bytes, sector_), same));
+  if (std::memcmp(head_.data(), expected.data(), expected.size()) != 0) return {};
+  // Without its last sector the disk has no backup that could stand in for the primary.
+  const std::vector<std::byte> no_header(sector_);
+  const std::uint64_t last = (target_.size / sector_ - 1) * sector_;
+  INGOT_TRY_ASSIGN(const auto primary,
+                   table_of({{0, head_}, {tail_offset_, tail_}, {last, no_header}}));
+  if (!primary || primary->kind() != TableKind::gpt) {
     differences_.add(sector_, kDifferenceSector, sector_ + kHeaderCrc, 1);
     notes_.emplace_back("the disk's primary GPT is damaged");
   }
-  return compare_backup(image, align_up(bytes, sector_), same);
+  return {};
 }
 
+// Both are forgiven where the image is smaller than its head: in `expected`, which has yet to be
+// compared.
 Result<void> TableComparison::compare_backup(std::span<const std::byte> image,
+                                             std::vector<std::byte>& expected,
                                              std::uint64_t array_bytes, bool same) {
   const std::uint64_t last = (target_.size / sector_ - 1) * sector_;
   // A copy of the image as it was has its backup where the image has it, compared as any byte is.
@@ -243,9 +253,15 @@ Result<void> TableComparison::compare_backup(std::span<const std::byte> image,
   backup_ = last - array_bytes;
   const bool rewritten = differences_.forgive(align_down(backup_, kDifferenceSector),
                                               align_up(target_.size, kDifferenceSector));
+  const ByteRange in_head = behind_table(expected, {backup_, expected.size()});
+  if (in_head.begin < in_head.end)
+    std::memcpy(expected.data() + in_head.begin, head_.data() + in_head.begin,
+                in_head.end - in_head.begin);
   if (same && !rewritten) return {};  // both copies are the image's
-  // The image's protective MBR: the disk's own was compared already, and may be what is wrong.
-  INGOT_TRY_ASSIGN(const auto backup, table_of(image.first(sector_), tail_));
+  // It may begin before the tail. The image's protective MBR: the disk's own may be what is wrong.
+  std::vector<std::byte> end(target_.size - backup_);
+  INGOT_TRY(read_target(target_, backup_, end));
+  INGOT_TRY_ASSIGN(const auto backup, table_of({{0, image.first(sector_)}, {backup_, end}}));
   if (!backup || backup->kind() != TableKind::gpt || backup->partitions() != partitions_) {
     differences_.add(last, kDifferenceSector, last, 1);
     notes_.emplace_back(
@@ -254,15 +270,43 @@ Result<void> TableComparison::compare_backup(std::span<const std::byte> image,
   }
   const auto old = gpt_backup_offset(image, sector_);
   if (!old || *old == last || *old >= target_.size || *old < array_bytes) return {};
-  return accept_zeroed_backup({*old - array_bytes, std::min(*old + sector_, target_.size)});
+  return accept_zeroed_backup(expected,
+                              {*old - array_bytes, std::min(*old + sector_, target_.size)});
 }
 
-Result<void> TableComparison::accept_zeroed_backup(ByteRange old) {
+// What of `range` a backup may take: nothing of the primary GPT, and nothing at all where a
+// partition lies.
+ByteRange TableComparison::behind_table(std::span<const std::byte> expected,
+                                        ByteRange range) const {
+  const auto header = expected.subspan(sector_, sector_);
+  const auto array =
+      checked_mul(number_at<std::uint64_t>(header, kEntryLba), std::uint64_t{sector_});
+  const std::uint64_t bytes = std::uint64_t{number_at<std::uint32_t>(header, kEntryCount)} *
+                              number_at<std::uint32_t>(header, kEntrySize);  // bounded already
+  std::uint64_t table = std::uint64_t{2} * sector_;
+  if (array && *array < range.end) table = std::max(table, align_up(*array + bytes, sector_));
+  range.begin = std::max(range.begin, table);
+  for (const Partition& partition : partitions_)
+    if (range.begin < partition.offset + partition.size && partition.offset < range.end)
+      range.begin = range.end;
+  range.begin = std::min(range.begin, range.end);
+  return range;
+}
+
+Result<void> TableComparison::accept_zeroed_backup(std::vector<std::byte>& expected,
+                                                   ByteRange old) {
+  old = behind_table(expected, old);
   std::vector<std::byte> now(old.end - old.begin);
   INGOT_TRY(read_target(target_, old.begin, now));
-  for (std::uint64_t at = 0; at + kDifferenceSector <= now.size(); at += kDifferenceSector)
-    if (all_zero(std::span(now).subspan(at, kDifferenceSector)))
-      differences_.forgive(old.begin + at, old.begin + at + kDifferenceSector);
+  for (std::uint64_t at = 0; at + kDifferenceSector <= now.size(); at += kDifferenceSector) {
+    if (!all_zero(std::span(now).subspan(at, kDifferenceSector))) continue;
+    const std::uint64_t begin = old.begin + at;
+    differences_.forgive(begin, begin + kDifferenceSector);
+    if (begin < expected.size())
+      std::ranges::fill(std::span(expected).subspan(begin).first(
+                            std::min(kDifferenceSector, expected.size() - begin)),
+                        std::byte{0});
+  }
   return {};
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string>
@@ -19,13 +20,14 @@ namespace ingot::disk {
 /// counts; all else does:
 /// GPT      the places of the backup in both headers, what can be used, the checksums, the size in
 ///          the protective MBR; the backup itself at the disk's end, which has to be sound and to
-///          say the same; zeros where the image's own backup was. The disk's GUID and every entry
-///          of the image are compared to the byte. One partition more is allowed.
+///          say the same; zeros where the image's own backup was, unless a partition lies there.
+///          The disk's GUID and every entry of the image are compared to the byte. One partition
+///          more is allowed. A GPT header that no protective MBR names is bytes as all others.
 ///          A primary GPT that is damaged in the image was rebuilt, and only has to be sound.
 /// MBR      one primary partition more.
 /// Drive    the content of a partition that is the config drive's: its GPT name or its file
 ///          system's label is config-2.
-/// An entry array outside the first MiB is compared as it is.
+/// Entries outside the first MiB are compared as they are.
 class TableComparison {
  public:
   /// Reads the disk's table, and has `differences`, which outlives this as `target` does, ignore
@@ -45,17 +47,22 @@ class TableComparison {
   TableComparison(const Claim& target, DifferenceMap& differences)
       : target_(target), differences_(differences) {}
   Result<void> read();
+  struct Piece {
+    std::uint64_t offset;
+    std::span<const std::byte> bytes;
+  };
   [[nodiscard]] Result<std::optional<PartitionTable>> table_of(
-      std::span<const std::byte> head, std::span<const std::byte> tail) const;
+      std::initializer_list<Piece> pieces) const;
   void accept_entries(std::vector<std::byte>& expected, std::uint64_t entries, std::uint64_t count,
                       std::uint64_t size, std::uint64_t type_bytes);
   void accept_protective_size(std::vector<std::byte>& expected) const;
   [[nodiscard]] bool sound(std::span<const std::byte> head) const;
   Result<void> accept_rebuilt(std::vector<std::byte>& expected, std::uint64_t image_size);
   Result<void> compare_gpt(std::vector<std::byte>& expected, bool same);
-  Result<void> compare_backup(std::span<const std::byte> image, std::uint64_t array_bytes,
-                              bool same);
-  Result<void> accept_zeroed_backup(ByteRange old);
+  Result<void> compare_backup(std::span<const std::byte> image, std::vector<std::byte>& expected,
+                              std::uint64_t array_bytes, bool same);
+  [[nodiscard]] ByteRange behind_table(std::span<const std::byte> expected, ByteRange range) const;
+  Result<void> accept_zeroed_backup(std::vector<std::byte>& expected, ByteRange old);
 
   const Claim& target_;
   DifferenceMap& differences_;

@@ -4,9 +4,11 @@ import gzip
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import time
 import unittest
+import zlib
 
 import rig
 
@@ -125,6 +127,106 @@ class Verify(rig.Case):
         self.flip(device, self.size - 512)  # zeroed by write
         self.assert_differs(self.verify(self.raw, device), self.size - 512)
 
+    def test_an_image_smaller_than_its_head(self):
+        """Its own backup, on a small disk the new one as well, lies in the first MiB."""
+        raw = self.path("tiny.raw")
+        size = 200 * 512
+        with open(raw, "wb") as file:
+            file.write(os.urandom(size))
+        rig.sh("sgdisk", "--set-alignment=1", "-og", "-n1:40:100", raw)
+        odd = self.path("odd.raw")
+        shutil.copyfile(raw, odd)
+        with open(odd, "ab") as file:
+            file.write(b"odd")
+        damaged = self.path("damaged.raw")
+        shutil.copyfile(raw, damaged)
+        with open(damaged, "r+b") as file:
+            file.seek(512)
+            file.write(bytes(512))
+        for disk in (293 * 512, 64 * MIB):
+            outcome = self.verify(damaged, self.written(damaged, disk))
+            self.assert_same(outcome)
+            self.assertIn("the disk's was rebuilt", self.notes(outcome))
+        for image, disk in ((raw, size), (raw, size + 4608), (raw, 293 * 512), (raw, 64 * MIB), (odd, 293 * 512), (odd, 64 * MIB)):
+            with self.subTest(image=image, disk=disk):
+                device = self.written(image, disk)
+                self.assert_same(self.verify(image, device))
+                # Checksums, that of the header and of its entries; an entry; the partition.
+                for at in (512 + 16, 512 + 88, 1024, 40 * 512, 101 * 512 - 1):
+                    self.flip(device, at)
+                    self.assertEqual(self.verify(image, device).code, 7, at)
+                    self.flip(device, at)
+                for at in (disk - 512, disk - 33 * 512):  # the backup at the disk's end
+                    self.flip(device, at)
+                    outcome = self.verify(image, device)
+                    self.assertEqual(outcome.code, 7, at)
+                    self.assertGreaterEqual(outcome.result["first_difference"], disk - 33 * 512)
+                    self.flip(device, at)
+                if disk > size + 33 * 512:
+                    self.flip(device, size - 512)  # zeroed by write
+                    self.assert_differs(self.verify(image, device), size - 512)
+                    self.flip(device, size - 512)
+                self.assert_same(self.verify(image, device))
+
+    def test_a_backup_that_begins_before_the_last_mib(self):
+        """8192 entries, moved to the end of a larger disk by sgdisk; the array's first entries are in use."""
+        raw = self.path("entries.raw")
+        with open(raw, "wb") as file:
+            file.truncate(16 * MIB)
+        rig.sh("sgdisk", "-S", "8192", "-n", "1:8192:+4M", raw)
+        copy = self.path("copy.raw")
+        shutil.copyfile(raw, copy)
+        os.truncate(copy, 24 * MIB)
+        rig.sh("sgdisk", "-e", copy)
+        self.assert_same(self.verify(raw, copy))
+        first = 24 * MIB - 512 - MIB
+        with open(copy, "r+b") as file:
+            file.seek(first + 56)
+            file.write(b"?")
+        outcome = self.verify(raw, copy)
+        self.assertEqual(outcome.code, 7, outcome)
+        self.assertIn("the backup GPT", self.notes(outcome))
+
+    def straddling(self, partitions):
+        """Entries of which the first four lie in the first MiB, the others behind it."""
+        raw = self.path("straddling.raw")
+        with open(raw, "wb") as file:
+            file.truncate(48 * MIB)
+        rig.sh("sgdisk", "-og", "--move-main-table=2047", *(f"-n{i}:{2048 + i * 2048}:+512K" for i in range(1, partitions + 1)), raw)
+        return raw
+
+    def test_a_config_drive_in_entries_that_run_over_the_first_mib(self):
+        raw = self.straddling(2)
+        with open(self.path("user-data"), "w") as file:
+            file.write("#cloud-config\n")
+        device = self.written(raw, 128 * MIB, "--user-data", self.path("user-data"))
+        outcome = self.verify(raw, device)
+        self.assert_same(outcome)
+        self.assertIn("partition 3 'config-2' is not the image's", self.notes(outcome))
+        for at in (2047 * 512 + 56, 2048 * 512 + 56):
+            self.flip(device, at)
+            self.assert_differs(self.verify(raw, device), at)
+            self.flip(device, at)
+
+    def test_a_partition_lost_where_the_image_claims_its_backup(self):
+        """The image says that its backup is where its entries are; an entry that is gone is no zeroed backup."""
+        raw, disk = self.path("claims.raw"), self.path("lost.raw")
+        with open(raw, "wb") as file:
+            file.truncate(16 * MIB)
+        rig.sh("sgdisk", "-og", *(f"-n{i}:{i * 4096}:+512K" for i in range(1, 6)), raw)
+        shutil.copyfile(raw, disk)
+        os.truncate(disk, 24 * MIB)
+        rig.sh("sgdisk", "-e", "-d5", disk)
+        with open(raw, "r+b") as file:
+            file.seek(512)
+            header = bytearray(file.read(92))
+            header[16:20] = bytes(4)
+            struct.pack_into("<Q", header, 32, 34)
+            struct.pack_into("<I", header, 16, zlib.crc32(header))
+            file.seek(512)
+            file.write(header)
+        self.assert_differs(self.verify(raw, disk), 1024 + 4 * 128, "the partition table")
+
     def test_a_copy_made_otherwise(self):
         device = self.loop(self.size + 9 * MIB)
         rig.sh("dd", f"if={self.raw}", f"of={device}", "bs=1M", "oflag=direct", "status=none")
@@ -172,6 +274,29 @@ class Verify(rig.Case):
                            check=True, capture_output=True)
         outcome = self.verify(self.raw, device)
         self.assert_differs(outcome, 1024 + 3 * 128, "the partition table")
+
+    def test_a_gpt_that_no_mbr_names(self):
+        """It is no table to write, and none here: compared as all other bytes are, and an MBR's partitions count."""
+        for label, mbr in (("none", bytes(66)), ("dos", struct.pack("<BBHBBHII", 0, 0, 0, 0x83, 0, 0, 2048, 8192) + bytes(48) + b"\x55\xaa")):
+            raw = self.path(label + ".raw")
+            shutil.copyfile(self.raw, raw)
+            with open(raw, "r+b") as file:
+                file.seek(446)
+                file.write(mbr)
+            for size in (self.size, self.size + 9 * MIB):
+                with self.subTest(label=label, size=size):
+                    device = self.written(raw, size)
+                    self.assert_same(self.verify(raw, device))
+                    for at in (512 + 16, 512 + 32, 1024 + 128, self.size - 512):
+                        self.flip(device, at)
+                        self.assert_differs(self.verify(raw, device), at, "; 1 byte differs")
+                        self.flip(device, at)
+        with open(self.path("user-data"), "w") as file:
+            file.write("#cloud-config\n")
+        device = self.written(raw, self.size + 80 * MIB, "--user-data", self.path("user-data"))
+        outcome = self.verify(raw, device)
+        self.assert_same(outcome)
+        self.assertIn("is not the image's: its content was not compared", self.notes(outcome))
 
     def test_sectors_of_4096(self):
         raw = self.path("4k.raw")
