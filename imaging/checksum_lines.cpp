@@ -9,7 +9,6 @@ namespace {
 
 constexpr std::string_view kHexDigits = "0123456789abcdefABCDEF";
 constexpr std::string_view kBlanks = " \t";
-constexpr std::size_t kShortestDigest = 32;  // md5's digits
 constexpr std::size_t kFewWords = 3;
 
 std::string_view trim_left(std::string_view text) {

@@ -1,6 +1,7 @@
 /// The lines of a checksum file, in every form that publishers and their tools write.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -8,6 +9,8 @@
 #include "disk/core/digest_names.hpp"
 
 namespace ingot::imaging {
+
+inline constexpr std::size_t kShortestDigest = 32;  ///< md5's digits; shorter ones are no digests
 
 /// A line (or, as gpg prints it, several) that says what a checksum is.
 struct ListedChecksum {

@@ -167,6 +167,17 @@ Error not_listed(const std::vector<ListedChecksum>& entries, std::string_view im
           kAdvice};
 }
 
+// Whether all checksums are of one file, which the image may be another name of.
+bool names_one_alias(const std::vector<ListedChecksum>& entries, const ListedImage& image) {
+  const ListedChecksum* first = nullptr;
+  for (const auto& entry : entries) {
+    if (entry.hex.size() < kShortestDigest) continue;
+    if (first == nullptr) first = &entry;
+    if (entry.name != first->name) return false;
+  }
+  return first != nullptr && image.may_alias(first->name);
+}
+
 }  // namespace
 
 Result<Digest> find_checksum(std::string_view list, const ListedImage& image,
@@ -196,7 +207,7 @@ Result<Digest> find_checksum(std::string_view list, const ListedImage& image,
     all_bare &= entry.name.empty();
     by_match[image.match(entry.name)].push_back(&entry);
   }
-  if (!all_bare && by_match.rbegin()->first == 0)
+  if (!all_bare && by_match.rbegin()->first == 0 && !names_one_alias(lines.entries, image))
     return tl::unexpected(not_listed(lines.entries, image.shown()));
   Choice choice(image.shown(), algorithms, declared);
   for (const auto* entry : by_match.rbegin()->second) choice.add(*entry);

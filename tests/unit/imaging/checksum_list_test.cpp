@@ -156,6 +156,37 @@ TEST(ChecksumListTest, PathsByTheirLastComponent) {
               AllOf(HasSubstr("ambiguous"), HasSubstr(kA), HasSubstr(kB)));
 }
 
+// openSUSE's "…-Cloud.qcow2" is an alias of the newest build, which alone its list names.
+TEST(ChecksumListTest, AListOfTheImageMayNameItOtherwise) {
+  const auto in = [](const std::string& list_name, const std::string& list) {
+    return found(list, ListedImage("/p/VM-Cloud.qcow2", "/p/" + list_name, true));
+  };
+  const std::string build = kA + "  VM-15.6.0-Cloud-Build13.327.qcow2\n";
+  for (const std::string name : {"VM-Cloud.qcow2.sha256", "VM-Cloud.qcow2.sha256sum",
+                                 "VM-Cloud.qcow2.SHA-256", "VM-Cloud.qcow2.sha256.asc"}) {
+    EXPECT_EQ(in(name, build), kA) << name;
+    EXPECT_EQ(in(name, kA + "  -\n"), kA) << name;
+    EXPECT_EQ(in(name, "SHA256 (-) = " + kA + "\nMD5 (-) = " + kMd5 + "\n"), kA) << name;
+    EXPECT_EQ(in(name, "20240115 build 7\n" + build), kA) << name;
+    EXPECT_EQ(in(name, build + kB + "  VM-Cloud.qcow2\n"), kB) << "its own name counts first";
+    EXPECT_THAT(in(name, build + kB + "  -\n"), HasSubstr("no line for")) << name;
+    EXPECT_THAT(in(name, build + kB + "\n"), HasSubstr("no line for")) << name;
+    EXPECT_THAT(in(name, build + build + kB + build.substr(64)), HasSubstr("ambiguous")) << name;
+    EXPECT_THAT(in(name, kA + "  VM-Build13.327.raw\n"), HasSubstr("no line for")) << name;
+    EXPECT_THAT(in(name, "20240115 -\n"), HasSubstr("no line for")) << name;
+  }
+  for (const std::string name :
+       {"SHA256SUMS", "VM-Cloud.qcow2", "VM-Cloud.qcow2.txt", "VM-Cloud.qcow2-sha256",
+        "VM-Cloud.qcow2.list.sha256", "VM.qcow2.sha256", "VM-Cloud.qcow2x.sha256"}) {
+    EXPECT_THAT(in(name, build), HasSubstr("no line for")) << name;
+    EXPECT_THAT(in(name, kA + "  -\n"), HasSubstr("no line for")) << name;
+  }
+  // The checksum of what is packed is not that of the file.
+  EXPECT_THAT(found(kA + "  x.raw\n", ListedImage("/x.raw.xz", "/x.raw.xz.sha256", true)),
+              HasSubstr("no line for"));
+  EXPECT_EQ(found(kA + "  b7\n", ListedImage("/latest", "/latest.sha256", true)), kA);
+}
+
 TEST(ChecksumListTest, UnsupportedTypesAreNamed) {
   EXPECT_THAT(found(kSha1 + "  disk.img\n" + kA + "  other.img\n"),
               AllOf(HasSubstr("only sha1"), HasSubstr("not supported")));
