@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 #include <span>
@@ -21,6 +22,7 @@ constexpr const char* kAdvice =
     "must name the image as the image's URL does; or give the value alone";
 constexpr const char* kSupported = "use a list of md5, sha256 or sha512 checksums";
 constexpr std::size_t kNamesShown = 3;
+constexpr std::size_t kTypesShown = 8;  // a list may name any number
 
 std::string shown(std::string_view text) {
   return '"' + printable(std::as_bytes(std::span(text)), 100) + '"';
@@ -140,7 +142,10 @@ class Choice {
     for (const auto& [type, hexes] : values_) types.emplace(name(type));
     for (const auto& value : unclear_)
       types.insert(fmt::format("a value of {} digits", value.digits));
-    return fmt::format("{}", fmt::join(types, ", "));
+    const std::size_t count = std::min(types.size(), kTypesShown);
+    return fmt::format(
+        "{}{}", fmt::join(types.begin(), std::next(types.begin(), static_cast<long>(count)), ", "),
+        types.size() > count ? fmt::format(" and {} more", types.size() - count) : "");
   }
 
   const std::string image_;

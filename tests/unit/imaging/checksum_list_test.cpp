@@ -2,6 +2,7 @@
 // everything that must not be guessed.
 #include "imaging/checksum_list.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -10,6 +11,9 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Lt;
+using ::testing::Not;
+using ::testing::SizeIs;
 
 const std::string kA(64, 'a');
 const std::string kB(64, 'b');
@@ -196,6 +200,18 @@ TEST(ChecksumListTest, UnsupportedTypesAreNamed) {
   EXPECT_THAT(found("SHA256 (disk.img) = " + kMd5), HasSubstr("sha256 of 32 digits"));
   EXPECT_THAT(found(kA.substr(1) + "  disk.img\n"), HasSubstr("63 digits"));
   EXPECT_EQ(found(kSha1 + "  disk.img\n" + kA + "  disk.img\n"), kA);
+}
+
+TEST(ChecksumListTest, ManyTypesMakeNoLongMessage) {
+  std::string list;
+  for (int i = 10'000; i < 32'000; ++i) list += fmt::format("T{} (disk.img) = {}\n", i, kA);
+  EXPECT_THAT(found(list), AllOf(HasSubstr("only t10000, t10001, "),
+                                 HasSubstr(", t10007 and 21992 more for"), SizeIs(Lt(500U))));
+  EXPECT_THAT(found(list + kA + "  disk.img\n", "disk.img", DigestType::sha512),
+              AllOf(HasSubstr("no sha512"), HasSubstr("more"), SizeIs(Lt(500U))));
+  list.clear();
+  for (int i = 0; i < 8; ++i) list += fmt::format("T{} (disk.img) = {}\n", i, kA);
+  EXPECT_THAT(found(list), AllOf(HasSubstr(", t7 for"), Not(HasSubstr("more"))));
 }
 
 TEST(ChecksumListTest, ClearSignedLists) {
