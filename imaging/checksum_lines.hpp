@@ -14,9 +14,10 @@ inline constexpr std::size_t kShortestDigest = 32;  ///< md5's digits; shorter o
 
 /// A line (or, as gpg prints it, several) that says what a checksum is.
 struct ListedChecksum {
-  std::string name;  ///< as listed; empty: the value alone
-  std::string hex;   ///< lower case
-  std::string type;  ///< the algorithm that the line or a heading above it names, or empty
+  std::string name;       ///< as listed; empty: the value alone
+  std::string hex;        ///< lower case
+  std::string type;       ///< the algorithm that the line or a heading above it names, or empty
+  bool own_type = false;  ///< the line itself names it
 };
 
 struct ChecksumLines {

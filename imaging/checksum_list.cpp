@@ -81,6 +81,12 @@ class Choice {
     const bool named = !type.empty();
     if (!named) type = usual;
     const auto known = supported(type);
+    // What the publisher wrote around the line may be about something else; the user knows better.
+    if (!entry.own_type && type != usual && declared_ && usual == name(*declared_)) {
+      declared_values_.push_back(entry.hex);
+      unsupported_.emplace_back(printable(std::as_bytes(std::span(type)), 20));
+      return;
+    }
     if (!known || type != usual) {  // also "SHA256 (name) = <32 digits>"
       std::string what = type.empty() ? "a value" : printable(std::as_bytes(std::span(type)), 20);
       if (type.empty() || known) what += fmt::format(" of {} digits", digits);
@@ -98,6 +104,9 @@ class Choice {
   }
 
   [[nodiscard]] Result<Digest> pick() const {
+    // A value that the list itself says is of the declared type counts before one that it does not.
+    if (declared_ && !values_.contains(*declared_) && !declared_values_.empty())
+      return one_of(*declared_, declared_values_);
     if (values_.empty() && unclear_.empty())
       return fail(Errc::checksum_list,
                   fmt::format("the checksum file has only {} for {}, which is not supported",
@@ -110,13 +119,7 @@ class Choice {
                   "correct the type, or leave it to be found (auto)");
     if (values_.empty()) return tl::unexpected(unclear(unclear_.front()));
     const auto& [type, hexes] = declared_ ? *values_.find(*declared_) : *values_.rbegin();
-    for (const auto& hex : hexes)
-      if (hex != hexes.front())
-        return fail(Errc::checksum_list,
-                    fmt::format("the checksum file is ambiguous: it has {} and {} for {}",
-                                hexes.front(), hex, image_),
-                    "give the value alone, or a list with one line for the image");
-    return Digest{type, hexes.front()};  // the strongest, unless one was declared
+    return one_of(type, hexes);  // the strongest, unless one was declared
   }
 
  private:
@@ -126,6 +129,17 @@ class Choice {
     std::string_view rival;
     std::size_t digits;
   };
+
+  [[nodiscard]] Result<Digest> one_of(DigestType type,
+                                      const std::vector<std::string>& hexes) const {
+    for (const auto& hex : hexes)
+      if (hex != hexes.front())
+        return fail(Errc::checksum_list,
+                    fmt::format("the checksum file is ambiguous: it has {} and {} for {}",
+                                hexes.front(), hex, image_),
+                    "give the value alone, or a list with one line for the image");
+    return Digest{type, hexes.front()};
+  }
 
   [[nodiscard]] Error unclear(const Unclear& value) const {
     return {Errc::checksum_list,
@@ -152,6 +166,7 @@ class Choice {
   const Algorithms& algorithms_;
   const std::optional<DigestType> declared_;
   std::map<DigestType, std::vector<std::string>> values_;
+  std::vector<std::string> declared_values_;  // of the declared type's length, not said to be of it
   std::vector<Unclear> unclear_;
   std::vector<std::string> unsupported_;
 };
@@ -172,11 +187,15 @@ Error not_listed(const std::vector<ListedChecksum>& entries, std::string_view im
           kAdvice};
 }
 
+bool is_digest(const ListedChecksum& entry) {
+  return entry.hex.size() >= kShortestDigest;
+}
+
 // Whether all checksums are of one file, which the image may be another name of.
 bool names_one_alias(const std::vector<ListedChecksum>& entries, const ListedImage& image) {
   const ListedChecksum* first = nullptr;
   for (const auto& entry : entries) {
-    if (entry.hex.size() < kShortestDigest) continue;
+    if (!is_digest(entry)) continue;
     if (first == nullptr) first = &entry;
     if (entry.name != first->name) return false;
   }
@@ -207,15 +226,22 @@ Result<Digest> find_checksum(std::string_view list, const ListedImage& image,
 
   const Algorithms algorithms(lines, image);
   std::map<std::size_t, std::vector<const ListedChecksum*>> by_match;
+  // A remark may begin with a date or a commit: what is too short counts where nothing else is
+  // there.
+  const bool digests = std::any_of(lines.entries.begin(), lines.entries.end(), is_digest);
   bool all_bare = true;
   for (const auto& entry : lines.entries) {
-    all_bare &= entry.name.empty();
+    if (!digests || is_digest(entry)) all_bare &= entry.name.empty();
     by_match[image.match(entry.name)].push_back(&entry);
   }
   if (!all_bare && by_match.rbegin()->first == 0 && !names_one_alias(lines.entries, image))
     return tl::unexpected(not_listed(lines.entries, image.shown()));
+  const auto& best = all_bare ? by_match.begin()->second : by_match.rbegin()->second;
+  const bool digest_of_image =
+      std::any_of(best.begin(), best.end(), [](const auto* entry) { return is_digest(*entry); });
   Choice choice(image.shown(), algorithms, declared);
-  for (const auto* entry : by_match.rbegin()->second) choice.add(*entry);
+  for (const auto* entry : best)
+    if (!digest_of_image || is_digest(*entry)) choice.add(*entry);
   return choice.pick();
 }
 

@@ -244,8 +244,6 @@ TEST(ChecksumListTest, HeadingsNameTheAlgorithm) {
   EXPECT_THAT(found(list, "disk.img", DigestType::sha256), HasSubstr("only blake2b, sha512"));
   EXPECT_THAT(found("# BLAKE2B HASH\n" + kBlake + "  disk.img\n"),
               AllOf(HasSubstr("only blake2b"), HasSubstr("not supported")));
-  EXPECT_THAT(found("# BLAKE2B HASH\n" + kBlake + "  disk.img\n", "disk.img", DigestType::sha512),
-              HasSubstr("only blake2b"));
   for (const std::string heading :
        {"# SHA512 HASH", "## sha-512 ##", "SHA512:", "[sha512]", "sha512sum", "# SHA2-512 of all",
         "# SHA512 checksums for Foo 12", "Hash: SHA512", "# SHA512 HASH\n# for amd64\n"}) {
@@ -256,6 +254,65 @@ TEST(ChecksumListTest, HeadingsNameTheAlgorithm) {
   }
   EXPECT_EQ(found("# WHIRLPOOL HASH\n" + kBlake + "  x\n" + kA + "  disk.img\n"), kA)
       << "a heading is for values of its length";
+}
+
+TEST(ChecksumListTest, WhatIsAroundALineYieldsToADeclaration) {
+  const std::string headed = "# BLAKE2B HASH\n" + kBlake + "  disk.img\n";
+  EXPECT_EQ(found(headed, "disk.img", DigestType::sha512), kBlake);
+  EXPECT_THAT(found(headed, "disk.img", DigestType::sha256),
+              AllOf(HasSubstr("only blake2b"), HasSubstr("not supported")))
+      << "not of that length";
+  EXPECT_EQ(
+      found(headed + "# SHA512 HASH\n" + kSha512 + "  disk.img\n", "disk.img", DigestType::sha512),
+      kSha512)
+      << "what the list says is of the type counts first";
+  EXPECT_THAT(found(headed + kSha512 + "  disk.img\n", "disk.img", DigestType::sha512),
+              HasSubstr("ambiguous"));
+  EXPECT_EQ(found(headed + kA + "  disk.img\n", "disk.img", DigestType::sha512), kBlake);
+  const auto in_b3sums = [](const std::string& line) {
+    return found(line, ListedImage("/disk.img", "/B3SUMS", true), DigestType::sha256);
+  };
+  EXPECT_EQ(in_b3sums(kA + "  disk.img\n"), kA);
+  EXPECT_THAT(in_b3sums("BLAKE3 (disk.img) = " + kA), HasSubstr("only blake3"))
+      << "a line's own word stands";
+  EXPECT_THAT(found("disk.img: SHA3-256 = AAAAAAAA BBBBBBBB CCCCCCCC DDDDDDDD AAAAAAAA BBBBBBBB "
+                    "CCCCCCCC DDDDDDDD\n",
+                    "disk.img", DigestType::sha256),
+              HasSubstr("only sha3256"));
+}
+
+TEST(ChecksumListTest, RemarksOnFilesAreNoHeadings) {
+  EXPECT_EQ(found("# sha3-tool.raw: 3 bytes\n" + kA + "  a.raw\n", "a.raw"), kA);
+  EXPECT_EQ(found("# SHA512 HASH\n# blake2b.raw: 3 bytes\n" + kSha512 + "  a.raw\n", "a.raw"),
+            kSha512)
+      << "nor the end of one";
+  for (const std::string remark : {"sha3-tool.raw", "sha3.raw is new", "sha3_x", "sha3sum-1.2.tgz",
+                                   "sha3/a.raw", "sha3.raw: three bytes", "sha3: 64 bytes each-"}) {
+    const bool heading = remark.starts_with("sha3:");
+    const std::string list = "# " + remark + "\n" + kA + "  a.raw\n";
+    EXPECT_THAT(found(list, "a.raw"), HasSubstr(heading ? "only sha3" : "does not say whether"))
+        << remark;
+    EXPECT_EQ(found(list, "a.raw", DigestType::sha256), kA) << remark;
+  }
+  for (const std::string heading : {"sha3", "sha3 of all", "sha3: of all", "(sha3) of all",
+                                    "sha3sums, of all", "SHA3=", "sha3\tof all of these files"})
+    EXPECT_THAT(found("# " + heading + "\n" + kA + "  a.raw\n", "a.raw"), HasSubstr("only sha3"))
+        << heading;
+}
+
+TEST(ChecksumListTest, RemarksMayBeginWithHexDigits) {
+  for (const std::string remark :
+       {"20240115 build 7", "deadbeefcafe is the commit", "20240115", "deadbeef  disk.img"}) {
+    EXPECT_EQ(found(remark + "\n" + kA + "\n"), kA) << remark;
+    EXPECT_EQ(found(kA + "\n" + remark + "\n"), kA) << remark;
+    EXPECT_EQ(found(remark + "\n" + kA + "  disk.img\n"), kA) << remark;
+    EXPECT_THAT(found(remark + "\n" + kSha1 + "\n"), HasSubstr("has only sha1 for")) << remark;
+    EXPECT_THAT(found(remark + "\n" + kSha1 + "  disk.img\n"), HasSubstr("has only sha1 for"));
+  }
+  EXPECT_THAT(found("20240115 build 7\n" + kA + "  other.img\n"), HasSubstr("no line for"));
+  EXPECT_THAT(found("deadbeef  disk.img\n" + kA + "  other.img\n"), HasSubstr("value of 8 digits"));
+  EXPECT_THAT(found("deadbeef  other.img\n"), HasSubstr("no line for"));
+  EXPECT_THAT(found("deadbeef\n"), HasSubstr("only a value of 8 digits"));
 }
 
 TEST(ChecksumListTest, WhatNothingNamesMayBeAmbiguous) {
