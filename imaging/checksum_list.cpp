@@ -38,7 +38,7 @@ std::optional<DigestType> supported(std::string_view type) {
 class Algorithms {
  public:
   Algorithms(const ChecksumLines& lines, const ListedImage& image)
-      : mentioned_(lines.mentioned), of_list_(algorithms_in(image.list_name())) {
+      : mentioned_(lines.mentioned), of_list_(algorithms_in_file_name(image.list_name())) {
     for (const auto& entry : lines.entries)
       if (!entry.type.empty()) named_.emplace(entry.hex.size(), entry.type);
   }

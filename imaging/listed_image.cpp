@@ -79,7 +79,7 @@ ListedImage::ListedImage(std::string_view image_path, std::string_view list_path
   if (same_server) relative_ = relative_to(folder, path_);
   if (!list_name_.starts_with(path_.back())) return;
   list_name_.erase(0, path_.back().size());
-  const auto named = algorithms_in(list_name_);
+  const auto named = algorithms_in_file_name(list_name_);
   list_is_of_image_ = list_name_.starts_with('.') && !named.empty() && named.front().begin == 1;
 }
 

@@ -360,7 +360,20 @@ TEST(ChecksumListTest, TheListsNameNamesTheAlgorithm) {
     EXPECT_THAT(in(name, kSha512), AllOf(HasSubstr("only "), HasSubstr("not supported"))) << name;
   for (const char* name : {"B3SUMS", "SHA512-256SUMS", "SHA3-256SUMS", "disk.img.sm3"})
     EXPECT_THAT(in(name, kA), AllOf(HasSubstr("only "), HasSubstr("not supported"))) << name;
-  EXPECT_THAT(found(kSha512, ListedImage("/disk.img", "/disk.img.b2", true)), kSha512);
+  for (const char* name : {"disk.img.b2", "other.img.B2", "b2.txt", "disk.img.b2.asc"}) {
+    EXPECT_THAT(in(name, kSha512), HasSubstr("only blake2b for")) << name;
+    EXPECT_EQ(in(name, kA), kA) << name;
+  }
+  for (const char* name : {"disk.img.b3", "b3"}) {
+    EXPECT_THAT(in(name, kA), HasSubstr("only blake3 for")) << name;
+    EXPECT_EQ(in(name, kSha512), kSha512) << name;
+  }
+  for (const char* name :
+       {"disk.img.b2x", "Foo-43_b2.txt", "Foo-43-b2-CHECKSUM", "x.lib2", "disk.img.b2.sha512"})
+    EXPECT_EQ(in(name, kSha512), kSha512) << name;
+  EXPECT_THAT(found("# b2 and b3 of disk.img\n" + kA + "\n"), kA) << "too short for prose";
+  EXPECT_THAT(found(kSha512 + "  disk-7.img\n", ListedImage("/disk.img", "/disk.img.b2", true)),
+              HasSubstr("only blake2b"));
   EXPECT_THAT(found(kSha512, ListedImage("/disk.img", "/disk.img.b2sum", true)),
               HasSubstr("only blake2b"));
   EXPECT_EQ(found(kSha512, ListedImage("/blake2b.img", "/blake2b.img.SUM", true)), kSha512)
