@@ -9,7 +9,6 @@ namespace {
 
 constexpr std::string_view kHexDigits = "0123456789abcdefABCDEF";
 constexpr std::string_view kBlanks = " \t";
-constexpr std::size_t kShortestDigest = 32;  // md5's digits
 constexpr std::size_t kFewWords = 3;
 
 std::string_view trim_left(std::string_view text) {
@@ -145,6 +144,28 @@ std::optional<GpgDigest> parse_gpg(std::string_view line) {
   return out;
 }
 
+// "# disk.raw: 3 bytes", as Fedora writes above each line; the name says nothing about algorithms.
+bool is_size_of_file(std::string_view remark) {
+  const auto colon = remark.find(": ");
+  if (colon == std::string_view::npos) return false;
+  const std::string_view name = remark.substr(0, colon);
+  const std::string_view size = remark.substr(colon + 2);
+  const auto digits = size.find_first_not_of("0123456789");
+  return is_word(name) && name.find('.') != std::string_view::npos &&
+         digits != std::string_view::npos && digits > 0 && size.substr(digits) == " bytes";
+}
+
+// Whether `remark` begins with that name as a word: "SHA512 HASH" and "sha256sum:" do,
+// "sha3-tool.raw is new" and "sha256/disk.raw" begin with a file's name.
+bool begins_with(std::string_view remark, const NamedAlgorithm& named) {
+  if (named.begin > 0) return false;
+  std::string_view rest = remark.substr(named.end);
+  rest.remove_prefix(std::min(
+      rest.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"), rest.size()));
+  return rest.empty() ||
+         std::string_view(" \t:,;=()[]{}<>#*\"'").find(rest.front()) != std::string_view::npos;
+}
+
 class Reader {
  public:
   void read(std::string_view line) {
@@ -192,13 +213,15 @@ class Reader {
   }
 
   void add(ListedChecksum entry) {
-    if (entry.type.empty() && heading_ && heading_->fits(entry.hex.size()))
+    entry.own_type = !entry.type.empty();
+    if (!entry.own_type && heading_ && heading_->fits(entry.hex.size()))
       entry.type = heading_->name;
     lines_.entries.push_back(std::move(entry));
   }
 
   void remark(std::string_view text) {
     text = trim(text.substr(std::min(text.find_first_not_of("#*=-/;[( \t"), text.size())));
+    if (is_size_of_file(text)) return;
     const auto named = algorithms_in(text);
     if (named.empty()) return;
     bool several = false;
@@ -211,7 +234,7 @@ class Reader {
     // "SHA512 HASH", "SHA256 checksums of …" and "Hash: SHA256" say what follows; prose that
     // mentions an algorithm somewhere may say anything.
     const auto words = 1 + std::count(text.begin(), text.end(), ' ');
-    if (!several && (named.front().begin == 0 ||
+    if (!several && (begins_with(text, named.front()) ||
                      (named.front().end == text.size() && std::cmp_less_equal(words, kFewWords))))
       heading_ = named.front();
     else

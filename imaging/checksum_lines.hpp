@@ -1,6 +1,7 @@
 /// The lines of a checksum file, in every form that publishers and their tools write.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,11 +10,14 @@
 
 namespace ingot::imaging {
 
+inline constexpr std::size_t kShortestDigest = 32;  ///< md5's digits; shorter ones are no digests
+
 /// A line (or, as gpg prints it, several) that says what a checksum is.
 struct ListedChecksum {
-  std::string name;  ///< as listed; empty: the value alone
-  std::string hex;   ///< lower case
-  std::string type;  ///< the algorithm that the line or a heading above it names, or empty
+  std::string name;       ///< as listed; empty: the value alone
+  std::string hex;        ///< lower case
+  std::string type;       ///< the algorithm that the line or a heading above it names, or empty
+  bool own_type = false;  ///< the line itself names it
 };
 
 struct ChecksumLines {

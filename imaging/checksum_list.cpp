@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 #include <span>
@@ -21,6 +22,7 @@ constexpr const char* kAdvice =
     "must name the image as the image's URL does; or give the value alone";
 constexpr const char* kSupported = "use a list of md5, sha256 or sha512 checksums";
 constexpr std::size_t kNamesShown = 3;
+constexpr std::size_t kTypesShown = 8;  // a list may name any number
 
 std::string shown(std::string_view text) {
   return '"' + printable(std::as_bytes(std::span(text)), 100) + '"';
@@ -36,7 +38,7 @@ std::optional<DigestType> supported(std::string_view type) {
 class Algorithms {
  public:
   Algorithms(const ChecksumLines& lines, const ListedImage& image)
-      : mentioned_(lines.mentioned), of_list_(algorithms_in(image.list_name())) {
+      : mentioned_(lines.mentioned), of_list_(algorithms_in_file_name(image.list_name())) {
     for (const auto& entry : lines.entries)
       if (!entry.type.empty()) named_.emplace(entry.hex.size(), entry.type);
   }
@@ -79,6 +81,12 @@ class Choice {
     const bool named = !type.empty();
     if (!named) type = usual;
     const auto known = supported(type);
+    // What the publisher wrote around the line may be about something else; the user knows better.
+    if (!entry.own_type && type != usual && declared_ && usual == name(*declared_)) {
+      declared_values_.push_back(entry.hex);
+      unsupported_.emplace_back(printable(std::as_bytes(std::span(type)), 20));
+      return;
+    }
     if (!known || type != usual) {  // also "SHA256 (name) = <32 digits>"
       std::string what = type.empty() ? "a value" : printable(std::as_bytes(std::span(type)), 20);
       if (type.empty() || known) what += fmt::format(" of {} digits", digits);
@@ -96,6 +104,9 @@ class Choice {
   }
 
   [[nodiscard]] Result<Digest> pick() const {
+    // A value that the list itself says is of the declared type counts before one that it does not.
+    if (declared_ && !values_.contains(*declared_) && !declared_values_.empty())
+      return one_of(*declared_, declared_values_);
     if (values_.empty() && unclear_.empty())
       return fail(Errc::checksum_list,
                   fmt::format("the checksum file has only {} for {}, which is not supported",
@@ -108,13 +119,7 @@ class Choice {
                   "correct the type, or leave it to be found (auto)");
     if (values_.empty()) return tl::unexpected(unclear(unclear_.front()));
     const auto& [type, hexes] = declared_ ? *values_.find(*declared_) : *values_.rbegin();
-    for (const auto& hex : hexes)
-      if (hex != hexes.front())
-        return fail(Errc::checksum_list,
-                    fmt::format("the checksum file is ambiguous: it has {} and {} for {}",
-                                hexes.front(), hex, image_),
-                    "give the value alone, or a list with one line for the image");
-    return Digest{type, hexes.front()};  // the strongest, unless one was declared
+    return one_of(type, hexes);  // the strongest, unless one was declared
   }
 
  private:
@@ -124,6 +129,17 @@ class Choice {
     std::string_view rival;
     std::size_t digits;
   };
+
+  [[nodiscard]] Result<Digest> one_of(DigestType type,
+                                      const std::vector<std::string>& hexes) const {
+    for (const auto& hex : hexes)
+      if (hex != hexes.front())
+        return fail(Errc::checksum_list,
+                    fmt::format("the checksum file is ambiguous: it has {} and {} for {}",
+                                hexes.front(), hex, image_),
+                    "give the value alone, or a list with one line for the image");
+    return Digest{type, hexes.front()};
+  }
 
   [[nodiscard]] Error unclear(const Unclear& value) const {
     return {Errc::checksum_list,
@@ -140,13 +156,17 @@ class Choice {
     for (const auto& [type, hexes] : values_) types.emplace(name(type));
     for (const auto& value : unclear_)
       types.insert(fmt::format("a value of {} digits", value.digits));
-    return fmt::format("{}", fmt::join(types, ", "));
+    const std::size_t count = std::min(types.size(), kTypesShown);
+    return fmt::format(
+        "{}{}", fmt::join(types.begin(), std::next(types.begin(), static_cast<long>(count)), ", "),
+        types.size() > count ? fmt::format(" and {} more", types.size() - count) : "");
   }
 
   const std::string image_;
   const Algorithms& algorithms_;
   const std::optional<DigestType> declared_;
   std::map<DigestType, std::vector<std::string>> values_;
+  std::vector<std::string> declared_values_;  // of the declared type's length, not said to be of it
   std::vector<Unclear> unclear_;
   std::vector<std::string> unsupported_;
 };
@@ -165,6 +185,21 @@ Error not_listed(const std::vector<ListedChecksum>& entries, std::string_view im
           fmt::format("the checksum file has no line for {}; it names {}{}", shown(image),
                       fmt::join(names, ", "), more > 0 ? fmt::format(" and {} more", more) : ""),
           kAdvice};
+}
+
+bool is_digest(const ListedChecksum& entry) {
+  return entry.hex.size() >= kShortestDigest;
+}
+
+// Whether all checksums are of one file, which the image may be another name of.
+bool names_one_alias(const std::vector<ListedChecksum>& entries, const ListedImage& image) {
+  const ListedChecksum* first = nullptr;
+  for (const auto& entry : entries) {
+    if (!is_digest(entry)) continue;
+    if (first == nullptr) first = &entry;
+    if (entry.name != first->name) return false;
+  }
+  return first != nullptr && image.may_alias(first->name);
 }
 
 }  // namespace
@@ -191,15 +226,22 @@ Result<Digest> find_checksum(std::string_view list, const ListedImage& image,
 
   const Algorithms algorithms(lines, image);
   std::map<std::size_t, std::vector<const ListedChecksum*>> by_match;
+  // A remark may begin with a date or a commit: what is too short counts where nothing else is
+  // there.
+  const bool digests = std::any_of(lines.entries.begin(), lines.entries.end(), is_digest);
   bool all_bare = true;
   for (const auto& entry : lines.entries) {
-    all_bare &= entry.name.empty();
+    if (!digests || is_digest(entry)) all_bare &= entry.name.empty();
     by_match[image.match(entry.name)].push_back(&entry);
   }
-  if (!all_bare && by_match.rbegin()->first == 0)
+  if (!all_bare && by_match.rbegin()->first == 0 && !names_one_alias(lines.entries, image))
     return tl::unexpected(not_listed(lines.entries, image.shown()));
+  const auto& best = all_bare ? by_match.begin()->second : by_match.rbegin()->second;
+  const bool digest_of_image =
+      std::any_of(best.begin(), best.end(), [](const auto* entry) { return is_digest(*entry); });
   Choice choice(image.shown(), algorithms, declared);
-  for (const auto* entry : by_match.rbegin()->second) choice.add(*entry);
+  for (const auto* entry : best)
+    if (!digest_of_image || is_digest(*entry)) choice.add(*entry);
   return choice.pick();
 }
 

@@ -7,6 +7,7 @@
 #include <iterator>
 #include <limits>
 
+#include "disk/core/digest_names.hpp"
 #include "disk/core/url_text.hpp"
 #include "imaging/url.hpp"
 
@@ -76,7 +77,10 @@ ListedImage::ListedImage(std::string_view image_path, std::string_view list_path
   }
   if (path_.empty()) return;
   if (same_server) relative_ = relative_to(folder, path_);
-  if (list_name_.starts_with(path_.back())) list_name_.erase(0, path_.back().size());
+  if (!list_name_.starts_with(path_.back())) return;
+  list_name_.erase(0, path_.back().size());
+  const auto named = algorithms_in_file_name(list_name_);
+  list_is_of_image_ = list_name_.starts_with('.') && !named.empty() && named.front().begin == 1;
 }
 
 std::size_t ListedImage::match_exactly(std::string_view listed) const {
@@ -100,6 +104,16 @@ std::size_t ListedImage::match(std::string_view listed) const {
   const std::size_t whole = match_exactly(listed);
   if (last == std::string_view::npos || last + 1 == listed.size()) return whole;
   return std::max(whole, match_exactly(listed.substr(0, last + 1)));
+}
+
+bool ListedImage::may_alias(std::string_view listed) const {
+  if (!list_is_of_image_) return false;
+  listed = listed.substr(0, listed.find_last_not_of(" \t") + 1);
+  if (listed == "-") return true;
+  // "x.raw" beside "x.raw.xz.sha256" is what is packed in it.
+  const std::string& name = path_.back();
+  const auto dot = name.rfind('.');
+  return dot == std::string::npos || listed.ends_with(std::string_view(name).substr(dot));
 }
 
 std::string ListedImage::shown() const {

@@ -20,6 +20,11 @@ class ListedImage {
   /// the most components at its end with the image's path, of these one that lies in it entirely.
   [[nodiscard]] std::size_t match(std::string_view listed) const;
 
+  /// Whether a list that names nothing else may be about the image by that name: the list's own
+  /// name is the image's and an algorithm ("x.raw.sha256"), and `listed` is "-" or ends with the
+  /// image's extension, as the build's name does that the image is an alias of.
+  [[nodiscard]] bool may_alias(std::string_view listed) const;
+
   /// For messages: the path from the list's folder if it leads down from there, or the file name.
   [[nodiscard]] std::string shown() const;
   /// The list's file name, without the image's where it begins with that ("x.raw.sha256").
@@ -33,6 +38,7 @@ class ListedImage {
   Path path_;      // of the image, from the root; empty: it has no file name
   Path relative_;  // from the list's folder; empty: the list is elsewhere
   std::string list_name_;
+  bool list_is_of_image_ = false;  // by its name
 };
 
 }  // namespace ingot::imaging

@@ -95,6 +95,18 @@ bool may_follow(std::string_view rest) noexcept {
          (lower(rest.front()) == 's' && (rest.size() == 1 || !is_word(rest[1])));
 }
 
+// "b2" between dots or at an end; "Foo-43_b2.txt" is more likely a second beta.
+std::optional<NamedAlgorithm> extension_at(std::string_view name, std::size_t at) {
+  constexpr std::array kExtensions{Spelling{"b2", "blake2b", 128}, Spelling{"b3", "blake3", 64}};
+  if (at > 0 && name[at - 1] != '.') return std::nullopt;
+  for (const Spelling& extension : kExtensions) {
+    const auto length = taken(name.substr(at), extension.pattern);
+    if (length && (at + *length == name.size() || name[at + *length] == '.'))
+      return NamedAlgorithm{extension.name, extension.digits, false, at, at + *length};
+  }
+  return std::nullopt;
+}
+
 std::optional<NamedAlgorithm> algorithm_at(std::string_view text, std::size_t at) {
   for (const Spelling& spelling : kSpellings) {
     const auto length = taken(text.substr(at), spelling.pattern);
@@ -104,18 +116,28 @@ std::optional<NamedAlgorithm> algorithm_at(std::string_view text, std::size_t at
   return std::nullopt;
 }
 
-}  // namespace
-
-std::vector<NamedAlgorithm> algorithms_in(std::string_view text) {
+std::vector<NamedAlgorithm> all_in(std::string_view text, bool file_name) {
   std::vector<NamedAlgorithm> found;
   for (std::size_t at = 0; at < text.size(); ++at) {
     if (at > 0 && is_word(text[at - 1])) continue;
-    if (auto named = algorithm_at(text, at)) {
+    auto named = algorithm_at(text, at);
+    if (!named && file_name) named = extension_at(text, at);
+    if (named) {
       at = named->end - 1;
       found.push_back(*named);
     }
   }
   return found;
+}
+
+}  // namespace
+
+std::vector<NamedAlgorithm> algorithms_in(std::string_view text) {
+  return all_in(text, false);
+}
+
+std::vector<NamedAlgorithm> algorithms_in_file_name(std::string_view name) {
+  return all_in(name, true);
 }
 
 std::string_view usual_algorithm(std::size_t digits) noexcept {

@@ -25,6 +25,10 @@ struct NamedAlgorithm {
 /// order. Linear in the text's length.
 std::vector<NamedAlgorithm> algorithms_in(std::string_view text);
 
+/// The same for the name of a checksum file, where "b2" and "b3" as extensions ("x.raw.b2") are
+/// BLAKE2b and BLAKE3 too. In prose they may be anything.
+std::vector<NamedAlgorithm> algorithms_in_file_name(std::string_view name);
+
 /// The algorithm that a value of that many digits is where nothing says otherwise; or "".
 std::string_view usual_algorithm(std::size_t digits) noexcept;
 

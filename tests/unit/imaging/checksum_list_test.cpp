@@ -2,6 +2,7 @@
 // everything that must not be guessed.
 #include "imaging/checksum_list.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -10,6 +11,9 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Lt;
+using ::testing::Not;
+using ::testing::SizeIs;
 
 const std::string kA(64, 'a');
 const std::string kB(64, 'b');
@@ -156,6 +160,37 @@ TEST(ChecksumListTest, PathsByTheirLastComponent) {
               AllOf(HasSubstr("ambiguous"), HasSubstr(kA), HasSubstr(kB)));
 }
 
+// openSUSE's "…-Cloud.qcow2" is an alias of the newest build, which alone its list names.
+TEST(ChecksumListTest, AListOfTheImageMayNameItOtherwise) {
+  const auto in = [](const std::string& list_name, const std::string& list) {
+    return found(list, ListedImage("/p/VM-Cloud.qcow2", "/p/" + list_name, true));
+  };
+  const std::string build = kA + "  VM-15.6.0-Cloud-Build13.327.qcow2\n";
+  for (const std::string name : {"VM-Cloud.qcow2.sha256", "VM-Cloud.qcow2.sha256sum",
+                                 "VM-Cloud.qcow2.SHA-256", "VM-Cloud.qcow2.sha256.asc"}) {
+    EXPECT_EQ(in(name, build), kA) << name;
+    EXPECT_EQ(in(name, kA + "  -\n"), kA) << name;
+    EXPECT_EQ(in(name, "SHA256 (-) = " + kA + "\nMD5 (-) = " + kMd5 + "\n"), kA) << name;
+    EXPECT_EQ(in(name, "20240115 build 7\n" + build), kA) << name;
+    EXPECT_EQ(in(name, build + kB + "  VM-Cloud.qcow2\n"), kB) << "its own name counts first";
+    EXPECT_THAT(in(name, build + kB + "  -\n"), HasSubstr("no line for")) << name;
+    EXPECT_THAT(in(name, build + kB + "\n"), HasSubstr("no line for")) << name;
+    EXPECT_THAT(in(name, build + build + kB + build.substr(64)), HasSubstr("ambiguous")) << name;
+    EXPECT_THAT(in(name, kA + "  VM-Build13.327.raw\n"), HasSubstr("no line for")) << name;
+    EXPECT_THAT(in(name, "20240115 -\n"), HasSubstr("no line for")) << name;
+  }
+  for (const std::string name :
+       {"SHA256SUMS", "VM-Cloud.qcow2", "VM-Cloud.qcow2.txt", "VM-Cloud.qcow2-sha256",
+        "VM-Cloud.qcow2.list.sha256", "VM.qcow2.sha256", "VM-Cloud.qcow2x.sha256"}) {
+    EXPECT_THAT(in(name, build), HasSubstr("no line for")) << name;
+    EXPECT_THAT(in(name, kA + "  -\n"), HasSubstr("no line for")) << name;
+  }
+  // The checksum of what is packed is not that of the file.
+  EXPECT_THAT(found(kA + "  x.raw\n", ListedImage("/x.raw.xz", "/x.raw.xz.sha256", true)),
+              HasSubstr("no line for"));
+  EXPECT_EQ(found(kA + "  b7\n", ListedImage("/latest", "/latest.sha256", true)), kA);
+}
+
 TEST(ChecksumListTest, UnsupportedTypesAreNamed) {
   EXPECT_THAT(found(kSha1 + "  disk.img\n" + kA + "  other.img\n"),
               AllOf(HasSubstr("only sha1"), HasSubstr("not supported")));
@@ -165,6 +200,18 @@ TEST(ChecksumListTest, UnsupportedTypesAreNamed) {
   EXPECT_THAT(found("SHA256 (disk.img) = " + kMd5), HasSubstr("sha256 of 32 digits"));
   EXPECT_THAT(found(kA.substr(1) + "  disk.img\n"), HasSubstr("63 digits"));
   EXPECT_EQ(found(kSha1 + "  disk.img\n" + kA + "  disk.img\n"), kA);
+}
+
+TEST(ChecksumListTest, ManyTypesMakeNoLongMessage) {
+  std::string list;
+  for (int i = 10'000; i < 32'000; ++i) list += fmt::format("T{} (disk.img) = {}\n", i, kA);
+  EXPECT_THAT(found(list), AllOf(HasSubstr("only t10000, t10001, "),
+                                 HasSubstr(", t10007 and 21992 more for"), SizeIs(Lt(500U))));
+  EXPECT_THAT(found(list + kA + "  disk.img\n", "disk.img", DigestType::sha512),
+              AllOf(HasSubstr("no sha512"), HasSubstr("more"), SizeIs(Lt(500U))));
+  list.clear();
+  for (int i = 0; i < 8; ++i) list += fmt::format("T{} (disk.img) = {}\n", i, kA);
+  EXPECT_THAT(found(list), AllOf(HasSubstr(", t7 for"), Not(HasSubstr("more"))));
 }
 
 TEST(ChecksumListTest, ClearSignedLists) {
@@ -197,8 +244,6 @@ TEST(ChecksumListTest, HeadingsNameTheAlgorithm) {
   EXPECT_THAT(found(list, "disk.img", DigestType::sha256), HasSubstr("only blake2b, sha512"));
   EXPECT_THAT(found("# BLAKE2B HASH\n" + kBlake + "  disk.img\n"),
               AllOf(HasSubstr("only blake2b"), HasSubstr("not supported")));
-  EXPECT_THAT(found("# BLAKE2B HASH\n" + kBlake + "  disk.img\n", "disk.img", DigestType::sha512),
-              HasSubstr("only blake2b"));
   for (const std::string heading :
        {"# SHA512 HASH", "## sha-512 ##", "SHA512:", "[sha512]", "sha512sum", "# SHA2-512 of all",
         "# SHA512 checksums for Foo 12", "Hash: SHA512", "# SHA512 HASH\n# for amd64\n"}) {
@@ -209,6 +254,65 @@ TEST(ChecksumListTest, HeadingsNameTheAlgorithm) {
   }
   EXPECT_EQ(found("# WHIRLPOOL HASH\n" + kBlake + "  x\n" + kA + "  disk.img\n"), kA)
       << "a heading is for values of its length";
+}
+
+TEST(ChecksumListTest, WhatIsAroundALineYieldsToADeclaration) {
+  const std::string headed = "# BLAKE2B HASH\n" + kBlake + "  disk.img\n";
+  EXPECT_EQ(found(headed, "disk.img", DigestType::sha512), kBlake);
+  EXPECT_THAT(found(headed, "disk.img", DigestType::sha256),
+              AllOf(HasSubstr("only blake2b"), HasSubstr("not supported")))
+      << "not of that length";
+  EXPECT_EQ(
+      found(headed + "# SHA512 HASH\n" + kSha512 + "  disk.img\n", "disk.img", DigestType::sha512),
+      kSha512)
+      << "what the list says is of the type counts first";
+  EXPECT_THAT(found(headed + kSha512 + "  disk.img\n", "disk.img", DigestType::sha512),
+              HasSubstr("ambiguous"));
+  EXPECT_EQ(found(headed + kA + "  disk.img\n", "disk.img", DigestType::sha512), kBlake);
+  const auto in_b3sums = [](const std::string& line) {
+    return found(line, ListedImage("/disk.img", "/B3SUMS", true), DigestType::sha256);
+  };
+  EXPECT_EQ(in_b3sums(kA + "  disk.img\n"), kA);
+  EXPECT_THAT(in_b3sums("BLAKE3 (disk.img) = " + kA), HasSubstr("only blake3"))
+      << "a line's own word stands";
+  EXPECT_THAT(found("disk.img: SHA3-256 = AAAAAAAA BBBBBBBB CCCCCCCC DDDDDDDD AAAAAAAA BBBBBBBB "
+                    "CCCCCCCC DDDDDDDD\n",
+                    "disk.img", DigestType::sha256),
+              HasSubstr("only sha3256"));
+}
+
+TEST(ChecksumListTest, RemarksOnFilesAreNoHeadings) {
+  EXPECT_EQ(found("# sha3-tool.raw: 3 bytes\n" + kA + "  a.raw\n", "a.raw"), kA);
+  EXPECT_EQ(found("# SHA512 HASH\n# blake2b.raw: 3 bytes\n" + kSha512 + "  a.raw\n", "a.raw"),
+            kSha512)
+      << "nor the end of one";
+  for (const std::string remark : {"sha3-tool.raw", "sha3.raw is new", "sha3_x", "sha3sum-1.2.tgz",
+                                   "sha3/a.raw", "sha3.raw: three bytes", "sha3: 64 bytes each-"}) {
+    const bool heading = remark.starts_with("sha3:");
+    const std::string list = "# " + remark + "\n" + kA + "  a.raw\n";
+    EXPECT_THAT(found(list, "a.raw"), HasSubstr(heading ? "only sha3" : "does not say whether"))
+        << remark;
+    EXPECT_EQ(found(list, "a.raw", DigestType::sha256), kA) << remark;
+  }
+  for (const std::string heading : {"sha3", "sha3 of all", "sha3: of all", "(sha3) of all",
+                                    "sha3sums, of all", "SHA3=", "sha3\tof all of these files"})
+    EXPECT_THAT(found("# " + heading + "\n" + kA + "  a.raw\n", "a.raw"), HasSubstr("only sha3"))
+        << heading;
+}
+
+TEST(ChecksumListTest, RemarksMayBeginWithHexDigits) {
+  for (const std::string remark :
+       {"20240115 build 7", "deadbeefcafe is the commit", "20240115", "deadbeef  disk.img"}) {
+    EXPECT_EQ(found(remark + "\n" + kA + "\n"), kA) << remark;
+    EXPECT_EQ(found(kA + "\n" + remark + "\n"), kA) << remark;
+    EXPECT_EQ(found(remark + "\n" + kA + "  disk.img\n"), kA) << remark;
+    EXPECT_THAT(found(remark + "\n" + kSha1 + "\n"), HasSubstr("has only sha1 for")) << remark;
+    EXPECT_THAT(found(remark + "\n" + kSha1 + "  disk.img\n"), HasSubstr("has only sha1 for"));
+  }
+  EXPECT_THAT(found("20240115 build 7\n" + kA + "  other.img\n"), HasSubstr("no line for"));
+  EXPECT_THAT(found("deadbeef  disk.img\n" + kA + "  other.img\n"), HasSubstr("value of 8 digits"));
+  EXPECT_THAT(found("deadbeef  other.img\n"), HasSubstr("no line for"));
+  EXPECT_THAT(found("deadbeef\n"), HasSubstr("only a value of 8 digits"));
 }
 
 TEST(ChecksumListTest, WhatNothingNamesMayBeAmbiguous) {
@@ -256,7 +360,20 @@ TEST(ChecksumListTest, TheListsNameNamesTheAlgorithm) {
     EXPECT_THAT(in(name, kSha512), AllOf(HasSubstr("only "), HasSubstr("not supported"))) << name;
   for (const char* name : {"B3SUMS", "SHA512-256SUMS", "SHA3-256SUMS", "disk.img.sm3"})
     EXPECT_THAT(in(name, kA), AllOf(HasSubstr("only "), HasSubstr("not supported"))) << name;
-  EXPECT_THAT(found(kSha512, ListedImage("/disk.img", "/disk.img.b2", true)), kSha512);
+  for (const char* name : {"disk.img.b2", "other.img.B2", "b2.txt", "disk.img.b2.asc"}) {
+    EXPECT_THAT(in(name, kSha512), HasSubstr("only blake2b for")) << name;
+    EXPECT_EQ(in(name, kA), kA) << name;
+  }
+  for (const char* name : {"disk.img.b3", "b3"}) {
+    EXPECT_THAT(in(name, kA), HasSubstr("only blake3 for")) << name;
+    EXPECT_EQ(in(name, kSha512), kSha512) << name;
+  }
+  for (const char* name :
+       {"disk.img.b2x", "Foo-43_b2.txt", "Foo-43-b2-CHECKSUM", "x.lib2", "disk.img.b2.sha512"})
+    EXPECT_EQ(in(name, kSha512), kSha512) << name;
+  EXPECT_THAT(found("# b2 and b3 of disk.img\n" + kA + "\n"), kA) << "too short for prose";
+  EXPECT_THAT(found(kSha512 + "  disk-7.img\n", ListedImage("/disk.img", "/disk.img.b2", true)),
+              HasSubstr("only blake2b"));
   EXPECT_THAT(found(kSha512, ListedImage("/disk.img", "/disk.img.b2sum", true)),
               HasSubstr("only blake2b"));
   EXPECT_EQ(found(kSha512, ListedImage("/blake2b.img", "/blake2b.img.SUM", true)), kSha512)
