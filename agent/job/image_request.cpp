@@ -81,10 +81,8 @@ Result<void> find_expected_digest(ImageJob& job, JobListener& listener, std::sto
   if (!digest) return tl::unexpected(digest.error().with_context("in " + redacted(url)));
   job.request.expected = *std::move(digest);
   // A list that starts at an https URL came by https all the way: its redirects do not leave that.
-  // A local one did not come over any network.
-  const bool untouched =
-      url.starts_with("file:") || (imaging::is_https(url) && !job.request.transfer.tls_insecure);
-  trust_digest(job.request.transfer, untouched);
+  const bool over_https = imaging::is_https(url) && !job.request.transfer.tls_insecure;
+  trust_digest(job.request.transfer, over_https);
   return {};
 }
 
