@@ -229,6 +229,11 @@ Result<void> TableComparison::compare_gpt(std::vector<std::byte>& expected, bool
   // What was taken over has to make sense: both copies are sound and say the same.
   INGOT_TRY(compare_backup(image, expected, align_up(bytes, sector_), same));
   if (std::memcmp(head_.data(), expected.data(), expected.size()) != 0) return {};
+  // An entry outside the head that differs says so itself.
+  const auto found = differences_.summary();
+  if (const auto array = checked_mul(lba, std::uint64_t{sector_});
+      found && array && found->first >= *array && found->first - *array < bytes)
+    return {};
   // Without its last sector the disk has no backup that could stand in for the primary.
   const std::vector<std::byte> no_header(sector_);
   const std::uint64_t last = (target_.size / sector_ - 1) * sector_;

@@ -187,16 +187,25 @@ class Verify(rig.Case):
         self.assertEqual(outcome.code, 7, outcome)
         self.assertIn("the backup GPT", self.notes(outcome))
 
-    def straddling(self, partitions):
-        """Entries of which the first four lie in the first MiB, the others behind it."""
-        raw = self.path("straddling.raw")
+    def moved_entries(self, partitions, sector=2047):
+        """A GPT whose entries begin at `sector`: by default the first four in the first MiB, the others behind it."""
+        raw = self.path("moved.raw")
         with open(raw, "wb") as file:
             file.truncate(48 * MIB)
-        rig.sh("sgdisk", "-og", "--move-main-table=2047", *(f"-n{i}:{2048 + i * 2048}:+512K" for i in range(1, partitions + 1)), raw)
+        rig.sh("sgdisk", "-og", f"--move-main-table={sector}", *(f"-n{i}:{2048 + i * 2048}:+512K" for i in range(1, partitions + 1)), raw)
         return raw
 
+    def test_entries_behind_the_first_mib(self):
+        raw = self.moved_entries(5, sector=2100)
+        device = self.written(raw, 64 * MIB)
+        self.assert_same(self.verify(raw, device))
+        for at in (2100 * 512 + 56, 2101 * 512 + 56):
+            self.flip(device, at)
+            self.assert_differs(self.verify(raw, device), at)
+            self.flip(device, at)
+
     def test_a_config_drive_in_entries_that_run_over_the_first_mib(self):
-        raw = self.straddling(2)
+        raw = self.moved_entries(2)
         with open(self.path("user-data"), "w") as file:
             file.write("#cloud-config\n")
         device = self.written(raw, 128 * MIB, "--user-data", self.path("user-data"))
