@@ -54,8 +54,9 @@ struct TablePlan {
   bool config_drive_added = false;  ///< its partition is new
 
   std::uint32_t sector = 512;
-  std::optional<ShadowDisk> disk;       ///< the table as it has to be
-  std::vector<TableSectors> elsewhere;  ///< what of the image's lies in neither of its ends
+  std::optional<ShadowDisk> disk;  ///< the table as it has to be
+  /// What the image has where parts of `disk`'s table lie that are in neither of its ends.
+  std::vector<TableSectors> elsewhere;
 };
 
 /// What a disk needs and takes without a word, what it gets repaired, and what is refused: the one

@@ -510,6 +510,34 @@ TEST(FinishDisk, TablesForOtherSectorsAreRefusedBeforeTheDiskIsTouched) {
   }
 }
 
+TEST(FinishDisk, EntriesThatReachIntoTheMiddleAreWrittenThere) {
+  // The backup's lie across the beginning of the last MiB.
+  const Bytes large = make_image(64 * MiB, 512, "sgdisk -o -S 8192 -n 1:0:+10M DISK");
+  // The primary one's lie across the end of the first MiB; a boot loader is where others have them.
+  const Bytes boot = noise(1024, 6);
+  const Bytes moved =
+      make_image(64 * MiB, 512,
+                 "sgdisk -o -j 2047 DISK; for n in 1 2 3 4 5 6 7; do sgdisk -n $n:0:+1M DISK; done",
+                 {{8192, boot}});
+  Bytes damaged = moved;
+  std::memset(damaged.data() + 2047 * 512, 0, 2048);
+  for (const auto& [image, partitions] : {std::pair(&large, 1U), {&moved, 7U}, {&damaged, 7U}}) {
+    for (const std::uint64_t size : {64 * MiB, 96 * MiB}) {
+      for (const bool drive : {false, true}) {
+        const LoopDevice disk(size);
+        const auto outcome = write_and_finish(disk.path(), *image,
+                                              drive ? std::optional(iso(100 * KiB)) : std::nullopt);
+        ASSERT_TRUE(outcome.finished) << outcome.finished.error().message();
+        EXPECT_EQ(outcome.finished->partitions, drive ? partitions + 1 : partitions);
+        EXPECT_EQ(complaints(disk.path(), true), "") << partitions << " " << size << " " << drive;
+        if (image != &large) {
+          EXPECT_EQ(std::memcmp(disk.content().data() + 8192, boot.data(), boot.size()), 0);
+        }
+      }
+    }
+  }
+}
+
 // Tables from a hostile image: any answer will do, but nothing outside the disk and no crash.
 TEST(FinishDisk, DamagedTablesDoNotCrash) {
   const Bytes gpt = make_image(8 * MiB, 512, "sgdisk -o -n 1:0:+2M -n 2:0:0 DISK");
