@@ -99,7 +99,7 @@ class Planner {
       INGOT_TRY(write(table));
       plan_.changed = true;
     }
-    if (plan_.changed && table.kind() == TableKind::gpt) INGOT_TRY(find_elsewhere());
+    if (plan_.changed && table.kind() == TableKind::gpt) INGOT_TRY(find_places());
     plan_.table = table.kind();
     plan_.identifier = table.identifier();
     plan_.partitions = table.partitions();
@@ -206,9 +206,10 @@ class Planner {
     return table.kind() == TableKind::gpt ? keep_mbr(*plan_.disk, head_) : Result<void>{};
   }
 
-  // Both entry arrays as the disk gets them: a large or a moved one reaches into its middle.
-  Result<void> find_elsewhere() {
+  // Where both copies lie as the disk gets them: a large or a moved array reaches into its middle.
+  Result<void> find_places() {
     plan_.elsewhere.clear();
+    plan_.takes.push_back({0, plan_.sector});  // the protective MBR
     const std::uint64_t last = disk_.size / plan_.sector - 1;
     std::vector<std::byte> sector(plan_.sector);
     for (const std::uint64_t lba : {std::uint64_t{1}, last}) {
@@ -217,6 +218,8 @@ class Planner {
       if (!header || header->entries > last) return contradiction();
       const ByteRange array{header->entries * plan_.sector,
                             (header->entries + header->entry_sectors(plan_.sector)) * plan_.sector};
+      plan_.takes.push_back({lba * plan_.sector, (lba + 1) * plan_.sector});
+      plan_.takes.push_back(array);
       const auto part = overlap(array, middle());
       if (!part) continue;
       TableSectors piece{part->begin, std::vector<std::byte>(part->end - part->begin)};

@@ -50,6 +50,8 @@ struct TablePlan {
   bool backup_moved = false;  ///< the image's backup GPT is right, but not at this disk's end
   /// Where the image has its backup header, if this disk has it elsewhere.
   std::optional<std::uint64_t> stale_backup;
+  /// Where a changed GPT lies on the disk: its MBR, each header, each entry array.
+  std::vector<ByteRange> takes;
   std::optional<Partition> config_drive;
   bool config_drive_added = false;  ///< its partition is new
 

@@ -9,6 +9,7 @@
 #include <random>
 
 #include "disk/core/units.hpp"
+#include "disk/table/gpt.hpp"
 #include "tests/support/command.hpp"
 #include "tests/support/loop_device.hpp"
 
@@ -535,6 +536,30 @@ TEST(FinishDisk, EntriesThatReachIntoTheMiddleAreWrittenThere) {
         }
       }
     }
+  }
+}
+
+TEST(FinishDisk, ZeroingTheOldBackupSparesTheNewTable) {
+  // A backup of fewer entries lies where the new one, of more, has used ones.
+  Bytes few = make_image(64 * MiB, 512, "sgdisk -o -n 1:4096:8191 -n 80:10240:12287 DISK");
+  const Bytes other = make_image(64 * MiB, 512, "sgdisk -o -S 4 -n 1:4096:8191 DISK");
+  std::memcpy(few.data() + few.size() - 1024, other.data() + other.size() - 1024, 1024);
+  // Both copies have the same entries.
+  Bytes shared = make_image(64 * MiB, 512, "sgdisk -o -n 1:4096:8191 DISK");
+  const auto primary = std::span(shared).subspan(512, 512);
+  auto header = disk::parse_gpt_header(primary, 1).value();
+  header.alternate = 34;
+  header.first_usable = 35;
+  disk::put_gpt_header(primary, header);
+  const auto backup = std::span(shared).subspan(34 * 512, 512);
+  std::ranges::copy(primary, backup.begin());
+  std::swap(header.lba, header.alternate);
+  disk::put_gpt_header(backup, header);
+  for (const auto& [image, more] : {std::pair(&few, 13 * 512), {&shared, 0}, {&shared, 8 << 20}}) {
+    const LoopDevice disk(64 * MiB + static_cast<unsigned>(more));
+    const auto outcome = write_and_finish(disk.path(), *image);
+    ASSERT_TRUE(outcome.finished) << outcome.finished.error().message();
+    EXPECT_EQ(complaints(disk.path(), true), "") << more;
   }
 }
 
