@@ -54,7 +54,10 @@ Result<GptPlan::Copy> GptPlan::copy_at(std::uint64_t lba, std::uint32_t sector) 
     return copy;
   }
   const auto header = parse_gpt_header(copy.sector, lba);
-  if (!header) return copy;
+  if (!header) {
+    copy.unreadable = unreadable_gpt_entries(copy.sector, lba);
+    return copy;
+  }
   copy.header = *header;
   copy.state = State::wrong_entries;
   const std::uint64_t length = header->entry_sectors(sector) * sector;
@@ -107,6 +110,7 @@ Result<bool> GptPlan::judge() {
   last_ = disk_.size / sector_ - 1;
   INGOT_TRY_ASSIGN(table_, copy_at(1, sector_));
   if (table_.state == State::unknown) return false;
+  INGOT_TRY(refuse_unreadable(table_));
   if (table_.state == State::right) {
     used_ = gpt_entries(table_.header, table_.entries);
     INGOT_TRY(check_entries());
@@ -121,6 +125,12 @@ Result<bool> GptPlan::judge() {
   return true;
 }
 
+Result<void> GptPlan::refuse_unreadable(const Copy& copy) {
+  if (copy.unreadable.empty()) return {};
+  return fail(Errc::image_corrupt, fmt::format("the image's GPT has {}", copy.unreadable),
+              "rebuild the image with a GPT as sgdisk makes it");
+}
+
 // A primary copy that is wrong: the backup takes its place.
 Result<bool> GptPlan::rebuild() {
   std::vector<std::uint64_t> places;
@@ -132,6 +142,7 @@ Result<bool> GptPlan::rebuild() {
   for (const std::uint64_t place : places) {
     if (place <= 1 || backup.state == State::right) continue;
     INGOT_TRY_ASSIGN(backup, copy_at(place, sector_));
+    INGOT_TRY(refuse_unreadable(backup));
     unknown = unknown || backup.state == State::unknown;
   }
   const char* const what = header_right ? "entries do not match their checksum"

@@ -40,6 +40,7 @@ class GptPlan {
     State state = State::wrong_header;
     GptHeader header;
     std::vector<std::byte> sector, entries;
+    std::string unreadable;  // why the entries of a header that is right otherwise are not read
   };
 
   [[nodiscard]] Result<bool> read(std::uint64_t offset, std::span<std::byte> bytes) const;
@@ -48,6 +49,7 @@ class GptPlan {
   [[nodiscard]] Error other_sector(std::uint32_t made_for) const;
   [[nodiscard]] std::uint64_t table_end() const;
   [[nodiscard]] Error partition_behind(const GptEntry& entry) const;
+  static Result<void> refuse_unreadable(const Copy& copy);
   Result<bool> choose_sector();
   Result<bool> rebuild();
   Result<void> check_entries() const;

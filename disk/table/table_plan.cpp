@@ -147,6 +147,11 @@ class Planner {
     }
     if (disk_.fixed_sector && sector != 512 && end * sector > room && end * 512 <= room)
       return tl::unexpected(wrong_sector("MBR", 512, "its partitions would be elsewhere"));
+    if (const auto both = overlapping(mbr))
+      return fail(Errc::image_corrupt,
+                  fmt::format("the image's MBR is damaged: partitions {} and {} overlap",
+                              both->first.number, both->second.number),
+                  "check the image with sfdisk --verify, and rebuild it");
     if (behind != nullptr) return tl::unexpected(partition_behind(behind->number, end * sector));
     return {};
   }

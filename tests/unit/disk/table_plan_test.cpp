@@ -150,6 +150,59 @@ TEST(TablePlan, AWrongUsableRangeIsCorrected) {
   }
 }
 
+TEST(TablePlan, EntriesThatLinuxDoesNotReadAreRefused) {
+  const Bytes right = image_of(64 * MiB, "sgdisk -o -n 1:2048:4095 IMAGE");
+  const std::tuple<std::uint32_t, std::uint32_t, std::string> cases[] = {
+      {64, 256, "entries of 256 bytes"}, {16384, 128, "16384 entries"}, {0, 128, "0 entries"}};
+  for (const auto& [count, size, what] : cases) {
+    Bytes image = right;
+    for (const std::size_t at : {std::size_t{512}, image.size() - 512}) {
+      std::memcpy(image.data() + at + 80, &count, sizeof count);
+      std::memcpy(image.data() + at + 84, &size, sizeof size);
+      const auto sector = std::span(image).subspan(at, 512);
+      auto header = disk::parse_gpt_header(std::span(right).subspan(at, 512), at / 512).value();
+      disk::put_gpt_header(sector, header);
+    }
+    // Of the primary one, and of a backup that would take its place.
+    for (const bool damaged : {false, true}) {
+      if (damaged) std::memset(image.data() + 512, 0, 512);
+      const auto plan =
+          disk::plan_table(view_of(image, image.size(), false), disk_of(96 * MiB), {});
+      ASSERT_FALSE(plan) << what << damaged;
+      EXPECT_EQ(plan.error().code(), Errc::image_corrupt);
+      EXPECT_THAT(plan.error().message(), HasSubstr(what)) << damaged;
+    }
+  }
+}
+
+TEST(TablePlan, OverlappingPartitionsOfAnMbrAreRefused) {
+  struct Entry {
+    std::uint8_t type;
+    std::uint32_t first, count;
+  };
+  const auto verdict_on = [](std::vector<Entry> entries) {
+    Bytes image(16 * MiB);
+    std::byte* at = image.data() + 446;
+    for (const Entry& entry : entries) {
+      at[4] = static_cast<std::byte>(entry.type);
+      std::memcpy(at + 8, &entry.first, 4);
+      std::memcpy(at + 12, &entry.count, 4);
+      at += 16;
+    }
+    image[510] = std::byte{0x55};
+    image[511] = std::byte{0xAA};
+    return verdict(view_of(image, MiB, false), disk_of(16 * MiB));
+  };
+  EXPECT_EQ(verdict_on({{0x83, 2048, 4096}, {0x83, 4096, 4096}}), "image.corrupt");
+  EXPECT_EQ(verdict_on({{0x83, 4096, 4096}, {0x82, 20000, 8}, {7, 8191, 1}}), "image.corrupt");
+  EXPECT_EQ(verdict_on({{0x83, 0, 4096}, {0x83, 2048, 4096}}), "image.corrupt");
+  EXPECT_EQ(verdict_on({{0x83, 2048, 2048}, {0x83, 4096, 4096}}), "known");
+  // What images for optical and other disks alike have: one around all, or one for EFI inside.
+  EXPECT_EQ(verdict_on({{0x17, 0, 20000}, {0x83, 2048, 4096}}), "known");
+  EXPECT_EQ(verdict_on({{0xcd, 64, 20000}, {0xef, 2048, 4096}}), "known");
+  EXPECT_EQ(verdict_on({{0, 2048, 20000}, {0x83, 2048, 4096}}), "known");
+}
+
 TEST(TablePlan, ANoRoomThatALabelCouldChangeWaits) {
   const Bytes full = image_of(64 * MiB, "sgdisk -o -n 1:1M:+8M -n 2:9M:0 IMAGE");
   EXPECT_EQ(verdict(view_of(full, MiB, false), disk_of(64 * MiB), MiB), "unknown");
