@@ -73,8 +73,10 @@ class Finish {
     for (const Partition& partition : plan_.partitions)
       if (range->begin < partition.offset + partition.size && partition.offset < range->end)
         return std::optional<ByteRange>();
-    // The new one may lie there as well, when the disk is just a little larger.
-    range->end = std::min(range->end, last - (range->end - plan_.sector - range->begin));
+    // The new table may lie there as well, when the disk is just a little larger or both copies of
+    // the image share their entries: only what comes before it is zeroed.
+    for (const ByteRange& taken : plan_.takes)
+      if (overlap(*range, taken)) range->end = std::max(range->begin, taken.begin);
     if (range->begin >= range->end) range.reset();
     return range;
   }

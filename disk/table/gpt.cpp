@@ -1,10 +1,10 @@
 #include "disk/table/gpt.hpp"
 
+#include <fmt/format.h>
 #include <isa-l/crc.h>
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstring>
 
 namespace ingot::disk {
@@ -16,7 +16,7 @@ constexpr std::size_t kHeaderSize = 12, kHeaderCrc = 16, kOwnLba = 24, kAlternat
                       kEntryCount = 80, kEntrySize = 84, kEntriesCrc = 88;
 constexpr std::uint32_t kLeastHeader = 92;
 constexpr std::size_t kGuidBytes = 16, kFirst = 32, kLast = 40, kName = 56, kNameUnits = 36;
-constexpr std::uint32_t kLeastEntry = 128, kMostEntry = 4096;
+constexpr std::uint32_t kEntryBytes = 128;  // the specification allows for more
 
 // A GPT is little-endian, as is every machine this runs on.
 template <class T>
@@ -53,9 +53,8 @@ std::string name_of(std::span<const std::byte> entry) {
   return name;
 }
 
-}  // namespace
-
-std::optional<GptHeader> parse_gpt_header(std::span<const std::byte> sector, std::uint64_t lba) {
+// A header that is right in itself, whatever it says of its entries.
+std::optional<GptHeader> right_header(std::span<const std::byte> sector, std::uint64_t lba) {
   if (sector.size() < kLeastHeader || std::memcmp(sector.data(), "EFI PART", 8) != 0)
     return std::nullopt;
   const auto size = number_at<std::uint32_t>(sector, kHeaderSize);
@@ -70,11 +69,29 @@ std::optional<GptHeader> parse_gpt_header(std::span<const std::byte> sector, std
                          number_at<std::uint32_t>(sector, kEntryCount),
                          number_at<std::uint32_t>(sector, kEntrySize),
                          number_at<std::uint32_t>(sector, kEntriesCrc)};
-  if (header.lba != lba || header.entry_size < kLeastEntry || header.entry_size > kMostEntry ||
-      !std::has_single_bit(header.entry_size) || header.entry_count == 0 ||
-      header.entry_bytes() > kMostGptEntryBytes)
-    return std::nullopt;
-  return header;
+  return header.lba == lba ? std::optional(header) : std::nullopt;
+}
+
+std::string unreadable(const GptHeader& header) {
+  if (header.entry_size != kEntryBytes)
+    return fmt::format("entries of {} bytes, and Linux reads only those of {}", header.entry_size,
+                       kEntryBytes);
+  if (header.entry_count == 0 || header.entry_bytes() > kMostGptEntryBytes)
+    return fmt::format("{} entries; from 1 to {} can be read", header.entry_count,
+                       kMostGptEntryBytes / kEntryBytes);
+  return {};
+}
+
+}  // namespace
+
+std::optional<GptHeader> parse_gpt_header(std::span<const std::byte> sector, std::uint64_t lba) {
+  const auto header = right_header(sector, lba);
+  return header && unreadable(*header).empty() ? header : std::nullopt;
+}
+
+std::string unreadable_gpt_entries(std::span<const std::byte> sector, std::uint64_t lba) {
+  const auto header = right_header(sector, lba);
+  return header ? unreadable(*header) : std::string();
 }
 
 bool gpt_entries_match(const GptHeader& header, std::span<const std::byte> entries) {

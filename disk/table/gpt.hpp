@@ -32,8 +32,11 @@ struct GptHeader {
 };
 
 /// The header in `sector`, a whole one, that was read at `lba`. Nothing unless signature, size,
-/// checksum and its own place are right and its entries are of a size and number that is bounded.
+/// checksum and its own place are right, its entries have 128 bytes (all that Linux reads) and
+/// their number is bounded.
 std::optional<GptHeader> parse_gpt_header(std::span<const std::byte> sector, std::uint64_t lba);
+/// If it is only for its entries that a header is not taken: what it says they are. Else "".
+std::string unreadable_gpt_entries(std::span<const std::byte> sector, std::uint64_t lba);
 
 /// Whether `entries` (at least entry_bytes()) are those that the header's checksum is of.
 bool gpt_entries_match(const GptHeader& header, std::span<const std::byte> entries);

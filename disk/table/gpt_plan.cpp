@@ -54,7 +54,10 @@ Result<GptPlan::Copy> GptPlan::copy_at(std::uint64_t lba, std::uint32_t sector) 
     return copy;
   }
   const auto header = parse_gpt_header(copy.sector, lba);
-  if (!header) return copy;
+  if (!header) {
+    copy.unreadable = unreadable_gpt_entries(copy.sector, lba);
+    return copy;
+  }
   copy.header = *header;
   copy.state = State::wrong_entries;
   const std::uint64_t length = header->entry_sectors(sector) * sector;
@@ -107,6 +110,7 @@ Result<bool> GptPlan::judge() {
   last_ = disk_.size / sector_ - 1;
   INGOT_TRY_ASSIGN(table_, copy_at(1, sector_));
   if (table_.state == State::unknown) return false;
+  INGOT_TRY(refuse_unreadable(table_));
   if (table_.state == State::right) {
     used_ = gpt_entries(table_.header, table_.entries);
     INGOT_TRY(check_entries());
@@ -121,6 +125,12 @@ Result<bool> GptPlan::judge() {
   return true;
 }
 
+Result<void> GptPlan::refuse_unreadable(const Copy& copy) {
+  if (copy.unreadable.empty()) return {};
+  return fail(Errc::image_corrupt, fmt::format("the image's GPT has {}", copy.unreadable),
+              "rebuild the image with a GPT as sgdisk makes it");
+}
+
 // A primary copy that is wrong: the backup takes its place.
 Result<bool> GptPlan::rebuild() {
   std::vector<std::uint64_t> places;
@@ -132,6 +142,7 @@ Result<bool> GptPlan::rebuild() {
   for (const std::uint64_t place : places) {
     if (place <= 1 || backup.state == State::right) continue;
     INGOT_TRY_ASSIGN(backup, copy_at(place, sector_));
+    INGOT_TRY(refuse_unreadable(backup));
     unknown = unknown || backup.state == State::unknown;
   }
   const char* const what = header_right ? "entries do not match their checksum"
@@ -149,7 +160,7 @@ Result<bool> GptPlan::rebuild() {
   const std::uint64_t entries = header_right ? table_.header.entries : kUsualEntries;
   table_ = std::move(backup);
   table_.header.entries = entries;
-  changed_ = rebuilt_ = true;
+  changed_ = true;
   notes_.push_back(
       fmt::format("the image's primary GPT is damaged (its {}): rebuilt from its backup; what "
                   "stood in its place is replaced",
@@ -209,16 +220,33 @@ Result<void> GptPlan::compare_backup() {
   }
   std::uint64_t end = 0;
   for (const GptEntry& entry : used_) end = std::max(end, entry.last);
-  const bool sane = header.last_usable < last_ && header.first_usable <= header.last_usable + 1 &&
-                    end < (right ? std::min(backup.header.entries, last_) : last_);
-  if (sane && (same || backup.state == State::unknown)) return {};
+  const std::uint64_t behind = right ? std::min(backup.header.entries, last_) : last_;
+  const bool backup_clear = header.last_usable < behind && end < behind;
+  const bool usable =
+      header.first_usable <= header.last_usable + 1 && header.first_usable >= table_end() &&
+      std::ranges::all_of(used_, [&header](const GptEntry& entry) {
+        return entry.first >= header.first_usable && entry.last <= header.last_usable;
+      });
+  if (backup_clear && usable && (same || backup.state == State::unknown)) return {};
   changed_ = true;
   if (!right)
     notes_.emplace_back(
         "the image's backup GPT is damaged or missing: rewritten from the primary one");
-  else if (same)
+  else if (same && !backup_clear)
     notes_.emplace_back("the image's GPT says that the place of its backup can be used: corrected");
+  if (backup_clear && !usable)
+    notes_.emplace_back(
+        "the sectors that the image's GPT says can be used are not those of its partitions, or "
+        "are the table's own: corrected");
   return {};
+}
+
+// The first sector behind the primary entries; 0 if they lie behind a partition.
+std::uint64_t GptPlan::table_end() const {
+  const std::uint64_t array = table_.header.entries;  // check_entries() has its end
+  const bool in_front =
+      std::ranges::all_of(used_, [array](const GptEntry& entry) { return array < entry.first; });
+  return in_front ? array + table_.header.entry_sectors(sector_) : 0;
 }
 
 Error GptPlan::partition_behind(const GptEntry& entry) const {
@@ -253,7 +281,7 @@ Result<void> GptPlan::fit() {
                             array, header.entries, disk_.name, last_ + 1),
                 "choose a larger disk");
   header.last_usable = last_ - array - 1;
-  if (rebuilt_) header.first_usable = std::max(header.first_usable, header.entries + array);
+  header.first_usable = std::max(header.first_usable, table_end());
   for (const GptEntry& entry : used_)
     header.first_usable = std::min(header.first_usable, entry.first);
   header.first_usable = std::min(header.first_usable, header.last_usable);

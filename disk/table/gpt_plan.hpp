@@ -40,13 +40,16 @@ class GptPlan {
     State state = State::wrong_header;
     GptHeader header;
     std::vector<std::byte> sector, entries;
+    std::string unreadable;  // why the entries of a header that is right otherwise are not read
   };
 
   [[nodiscard]] Result<bool> read(std::uint64_t offset, std::span<std::byte> bytes) const;
   [[nodiscard]] Result<Copy> copy_at(std::uint64_t lba, std::uint32_t sector) const;
   [[nodiscard]] std::optional<std::uint64_t> image_last(std::uint32_t sector) const;
   [[nodiscard]] Error other_sector(std::uint32_t made_for) const;
+  [[nodiscard]] std::uint64_t table_end() const;
   [[nodiscard]] Error partition_behind(const GptEntry& entry) const;
+  static Result<void> refuse_unreadable(const Copy& copy);
   Result<bool> choose_sector();
   Result<bool> rebuild();
   Result<void> check_entries() const;
@@ -60,7 +63,7 @@ class GptPlan {
   std::uint64_t last_ = 0;  // the disk's last sector
   Copy table_;              // the copy that counts
   std::vector<GptEntry> used_;
-  bool changed_ = false, rebuilt_ = false, backup_moved_ = false;
+  bool changed_ = false, backup_moved_ = false;
   std::optional<std::uint64_t> stale_;
   std::vector<std::string> notes_;
 };

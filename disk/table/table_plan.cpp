@@ -47,6 +47,12 @@ class Planner {
                 "use an image of a whole disk, or leave the config drive out");
   }
 
+  static tl::unexpected<Error> contradiction() {
+    return fail(Errc::image_corrupt,
+                "the image's GPT is damaged: its fields contradict each other or the disk's size",
+                kCheckImage);
+  }
+
   // Behind the image's end there is nothing of it.
   Result<bool> read(std::uint64_t offset, std::span<std::byte> bytes) const {
     if (given_.size) {
@@ -82,10 +88,7 @@ class Planner {
     INGOT_TRY(copy_table());
     if (mbr.protective && gpt.changed()) INGOT_TRY(change(gpt));
     INGOT_TRY_ASSIGN(PartitionTable table, PartitionTable::open(*plan_.disk, plan_.sector));
-    if (mbr.protective && table.kind() != TableKind::gpt)
-      return fail(Errc::image_corrupt,
-                  "the image's GPT is damaged: its fields contradict each other or the disk's size",
-                  kCheckImage);
+    if (mbr.protective && table.kind() != TableKind::gpt) return contradiction();
     if (mbr.valid && table.kind() == TableKind::dos) INGOT_TRY(judge_logical(table));
     if (table.kind() == TableKind::none && drive_) return no_table();
     if (drive_) {
@@ -96,6 +99,7 @@ class Planner {
       INGOT_TRY(write(table));
       plan_.changed = true;
     }
+    if (plan_.changed && table.kind() == TableKind::gpt) INGOT_TRY(find_places());
     plan_.table = table.kind();
     plan_.identifier = table.identifier();
     plan_.partitions = table.partitions();
@@ -143,6 +147,11 @@ class Planner {
     }
     if (disk_.fixed_sector && sector != 512 && end * sector > room && end * 512 <= room)
       return tl::unexpected(wrong_sector("MBR", 512, "its partitions would be elsewhere"));
+    if (const auto both = overlapping(mbr))
+      return fail(Errc::image_corrupt,
+                  fmt::format("the image's MBR is damaged: partitions {} and {} overlap",
+                              both->first.number, both->second.number),
+                  "check the image with sfdisk --verify, and rebuild it");
     if (behind != nullptr) return tl::unexpected(partition_behind(behind->number, end * sector));
     return {};
   }
@@ -153,14 +162,19 @@ class Planner {
     return {};
   }
 
+  // Of the disk, between the two ends that the writer withholds.
+  [[nodiscard]] ByteRange middle() const {
+    const std::uint64_t head = std::min(kEnd, disk_.size);
+    return {head, std::max(head, disk_.size > kEnd ? align_down(disk_.size - kEnd, kBufferAlignment)
+                                                   : 0)};
+  }
+
   // A disk in memory with the image's head, its tail where the disk's is, and what of the table
   // lies elsewhere.
   Result<void> copy_table() {
     INGOT_TRY_ASSIGN(plan_.disk, ShadowDisk::make(disk_.size));
     INGOT_TRY(plan_.disk->put(0, head_));
-    const std::uint64_t head_end = std::min(kEnd, disk_.size);
-    const std::uint64_t tail_begin =
-        std::max(head_end, disk_.size > kEnd ? align_down(disk_.size - kEnd, kBufferAlignment) : 0);
+    const auto [head_end, tail_begin] = middle();
     if (tail_begin < disk_.size && given_.size.value_or(0) > tail_begin) {
       std::vector<std::byte> tail(disk_.size - tail_begin);
       INGOT_TRY_ASSIGN(const bool there, read(tail_begin, tail));
@@ -195,6 +209,30 @@ class Planner {
   Result<void> write(PartitionTable& table) {
     INGOT_TRY(table.write());
     return table.kind() == TableKind::gpt ? keep_mbr(*plan_.disk, head_) : Result<void>{};
+  }
+
+  // Where both copies lie as the disk gets them: a large or a moved array reaches into its middle.
+  Result<void> find_places() {
+    plan_.elsewhere.clear();
+    plan_.takes.push_back({0, plan_.sector});  // the protective MBR
+    const std::uint64_t last = disk_.size / plan_.sector - 1;
+    std::vector<std::byte> sector(plan_.sector);
+    for (const std::uint64_t lba : {std::uint64_t{1}, last}) {
+      INGOT_TRY(plan_.disk->get(lba * plan_.sector, sector));
+      const auto header = parse_gpt_header(sector, lba);
+      if (!header || header->entries > last) return contradiction();
+      const ByteRange array{header->entries * plan_.sector,
+                            (header->entries + header->entry_sectors(plan_.sector)) * plan_.sector};
+      plan_.takes.push_back({lba * plan_.sector, (lba + 1) * plan_.sector});
+      plan_.takes.push_back(array);
+      const auto part = overlap(array, middle());
+      if (!part) continue;
+      TableSectors piece{part->begin, std::vector<std::byte>(part->end - part->begin)};
+      INGOT_TRY_ASSIGN(const bool there, read(piece.offset, piece.bytes));
+      if (!there) std::ranges::fill(piece.bytes, std::byte{});
+      plan_.elsewhere.push_back(std::move(piece));
+    }
+    return {};
   }
 
   // False: there is no room, unless a partition is labelled that cannot be seen yet.

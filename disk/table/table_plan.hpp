@@ -50,12 +50,15 @@ struct TablePlan {
   bool backup_moved = false;  ///< the image's backup GPT is right, but not at this disk's end
   /// Where the image has its backup header, if this disk has it elsewhere.
   std::optional<std::uint64_t> stale_backup;
+  /// Where a changed GPT lies on the disk: its MBR, each header, each entry array.
+  std::vector<ByteRange> takes;
   std::optional<Partition> config_drive;
   bool config_drive_added = false;  ///< its partition is new
 
   std::uint32_t sector = 512;
-  std::optional<ShadowDisk> disk;       ///< the table as it has to be
-  std::vector<TableSectors> elsewhere;  ///< what of the image's lies in neither of its ends
+  std::optional<ShadowDisk> disk;  ///< the table as it has to be
+  /// What the image has where parts of `disk`'s table lie that are in neither of its ends.
+  std::vector<TableSectors> elsewhere;
 };
 
 /// What a disk needs and takes without a word, what it gets repaired, and what is refused: the one

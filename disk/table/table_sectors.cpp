@@ -1,6 +1,6 @@
 #include "disk/table/table_sectors.hpp"
 
-#include <array>
+#include <algorithm>
 #include <cstring>
 
 #include "disk/core/units.hpp"
@@ -53,6 +53,11 @@ std::optional<EntryArray> entry_array(std::span<const std::byte> header) {
 
 }  // namespace
 
+std::optional<ByteRange> overlap(ByteRange a, ByteRange b) {
+  const ByteRange both{std::max(a.begin, b.begin), std::min(a.end, b.end)};
+  return both.begin < both.end ? std::optional(both) : std::nullopt;
+}
+
 Result<std::vector<TableSectors>> table_sectors(const ShadowDisk& disk, std::uint32_t sector,
                                                 std::uint64_t head, std::uint64_t tail,
                                                 const ReadAt& read) {
@@ -68,10 +73,11 @@ Result<std::vector<TableSectors>> table_sectors(const ShadowDisk& disk, std::uin
   if (has_gpt(start, sector)) {
     const auto array = entry_array(std::span(start).subspan(sector));
     if (!array) return found;
-    const auto offset = checked_mul(array->lba, std::uint64_t{sector});
-    const std::uint64_t length = align_up(array->bytes, sector);
-    if (offset && *offset >= head && *offset < tail && length <= tail - *offset)
-      INGOT_TRY(fetch(*offset, length));
+    const auto begin = checked_mul(array->lba, std::uint64_t{sector});
+    const auto end = begin ? checked_add(*begin, align_up(array->bytes, sector)) : std::nullopt;
+    if (!end) return found;
+    if (const auto part = overlap({*begin, *end}, {head, tail}))
+      INGOT_TRY(fetch(part->begin, part->end - part->begin));
     return found;
   }
   if (!is_boot_record(start)) return found;

@@ -13,6 +13,12 @@
 
 namespace ingot::disk {
 
+struct ByteRange {
+  std::uint64_t begin, end;
+};
+/// What of one lies in the other; nothing if they do not meet.
+std::optional<ByteRange> overlap(ByteRange a, ByteRange b);
+
 struct TableSectors {
   std::uint64_t offset;  ///< bytes
   std::vector<std::byte> bytes;
@@ -21,10 +27,10 @@ struct TableSectors {
 using ReadAt = std::function<Result<void>(std::uint64_t offset, std::span<std::byte> bytes)>;
 
 /// Follows the table in `disk`'s first `head` bytes to what lies in [head, tail): a GPT's entry
-/// array that was moved there (at most 1 MiB of it), the chain of an MBR's extended boot records
-/// (at most 256). Places outside the disk end the search without an error: libfdisk judges them.
-/// `read` reads the target at multiples of `sector` bytes. Errors: those of `read`.
-/// Sources: UEFI 2.10, 5.3.2; the extended boot records as every fdisk has them.
+/// array (at most 1 MiB of it), or the part of one that reaches into there, the chain of an MBR's
+/// extended boot records (at most 256). Places outside the disk end the search without an error:
+/// libfdisk judges them. `read` reads the target at multiples of `sector` bytes. Errors: those of
+/// `read`. Sources: UEFI 2.10, 5.3.2; the extended boot records as every fdisk has them.
 Result<std::vector<TableSectors>> table_sectors(const ShadowDisk& disk, std::uint32_t sector,
                                                 std::uint64_t head, std::uint64_t tail,
                                                 const ReadAt& read);
@@ -34,9 +40,6 @@ Result<std::vector<TableSectors>> table_sectors(const ShadowDisk& disk, std::uin
 std::optional<std::uint64_t> gpt_backup_offset(std::span<const std::byte> head,
                                                std::uint32_t sector);
 
-struct ByteRange {
-  std::uint64_t begin, end;
-};
 /// The stretch that a backup GPT takes whose header is `sector_bytes`, read at byte `header`: its
 /// entries and itself. Nothing if that is no backup header, or not one of the usual form.
 std::optional<ByteRange> gpt_backup_range(std::span<const std::byte> sector_bytes,

@@ -9,6 +9,7 @@
 #include <random>
 
 #include "disk/core/units.hpp"
+#include "disk/table/gpt.hpp"
 #include "tests/support/command.hpp"
 #include "tests/support/loop_device.hpp"
 
@@ -507,6 +508,58 @@ TEST(FinishDisk, TablesForOtherSectorsAreRefusedBeforeTheDiskIsTouched) {
       EXPECT_EQ(outcome.finished.error().code(), Errc::device_sector_size);
       EXPECT_TRUE(disk.content() == before);
     }
+  }
+}
+
+TEST(FinishDisk, EntriesThatReachIntoTheMiddleAreWrittenThere) {
+  // The backup's lie across the beginning of the last MiB.
+  const Bytes large = make_image(64 * MiB, 512, "sgdisk -o -S 8192 -n 1:0:+10M DISK");
+  // The primary one's lie across the end of the first MiB; a boot loader is where others have them.
+  const Bytes boot = noise(1024, 6);
+  const Bytes moved =
+      make_image(64 * MiB, 512,
+                 "sgdisk -o -j 2047 DISK; for n in 1 2 3 4 5 6 7; do sgdisk -n $n:0:+1M DISK; done",
+                 {{8192, boot}});
+  Bytes damaged = moved;
+  std::memset(damaged.data() + 2047 * 512, 0, 2048);
+  for (const auto& [image, partitions] : {std::pair(&large, 1U), {&moved, 7U}, {&damaged, 7U}}) {
+    for (const std::uint64_t size : {64 * MiB, 96 * MiB}) {
+      for (const bool drive : {false, true}) {
+        const LoopDevice disk(size);
+        const auto outcome = write_and_finish(disk.path(), *image,
+                                              drive ? std::optional(iso(100 * KiB)) : std::nullopt);
+        ASSERT_TRUE(outcome.finished) << outcome.finished.error().message();
+        EXPECT_EQ(outcome.finished->partitions, drive ? partitions + 1 : partitions);
+        EXPECT_EQ(complaints(disk.path(), true), "") << partitions << " " << size << " " << drive;
+        if (image != &large) {
+          EXPECT_EQ(std::memcmp(disk.content().data() + 8192, boot.data(), boot.size()), 0);
+        }
+      }
+    }
+  }
+}
+
+TEST(FinishDisk, ZeroingTheOldBackupSparesTheNewTable) {
+  // A backup of fewer entries lies where the new one, of more, has used ones.
+  Bytes few = make_image(64 * MiB, 512, "sgdisk -o -n 1:4096:8191 -n 80:10240:12287 DISK");
+  const Bytes other = make_image(64 * MiB, 512, "sgdisk -o -S 4 -n 1:4096:8191 DISK");
+  std::memcpy(few.data() + few.size() - 1024, other.data() + other.size() - 1024, 1024);
+  // Both copies have the same entries.
+  Bytes shared = make_image(64 * MiB, 512, "sgdisk -o -n 1:4096:8191 DISK");
+  const auto primary = std::span(shared).subspan(512, 512);
+  auto header = disk::parse_gpt_header(primary, 1).value();
+  header.alternate = 34;
+  header.first_usable = 35;
+  disk::put_gpt_header(primary, header);
+  const auto backup = std::span(shared).subspan(34 * 512, 512);
+  std::ranges::copy(primary, backup.begin());
+  std::swap(header.lba, header.alternate);
+  disk::put_gpt_header(backup, header);
+  for (const auto& [image, more] : {std::pair(&few, 13 * 512), {&shared, 0}, {&shared, 8 << 20}}) {
+    const LoopDevice disk(64 * MiB + static_cast<unsigned>(more));
+    const auto outcome = write_and_finish(disk.path(), *image);
+    ASSERT_TRUE(outcome.finished) << outcome.finished.error().message();
+    EXPECT_EQ(complaints(disk.path(), true), "") << more;
   }
 }
 

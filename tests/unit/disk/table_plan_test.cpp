@@ -9,6 +9,7 @@
 #include <random>
 
 #include "disk/core/units.hpp"
+#include "disk/table/gpt.hpp"
 #include "tests/support/command.hpp"
 
 namespace ingot::test {
@@ -98,6 +99,108 @@ TEST(TablePlan, ABackupPlaceThatCanBeUsedIsCorrected) {
   ASSERT_TRUE(plan) << plan.error().message();
   EXPECT_TRUE(plan->changed);
   EXPECT_THAT(plan->notes, testing::ElementsAre(HasSubstr("made for a larger disk, of 131072")));
+}
+
+// Changes fields of both headers and makes their checksums right.
+template <class Change>
+Bytes with_headers(Bytes image, Change change) {
+  for (const std::size_t at : {std::size_t{512}, image.size() - 512}) {
+    const auto sector = std::span(image).subspan(at, 512);
+    auto header = disk::parse_gpt_header(sector, at / 512).value();
+    change(header);
+    disk::put_gpt_header(sector, header);
+  }
+  return image;
+}
+
+// What sgdisk says of the disk that a plan makes of `image`.
+std::string sgdisk_on(const disk::TablePlan& plan) {
+  const TempDir dir;
+  Bytes whole(plan.disk->size());
+  if (!plan.disk->get(0, whole)) return "not read";
+  std::ofstream(dir.path("disk"), std::ios::binary)
+      .write(reinterpret_cast<const char*>(whole.data()),
+             static_cast<std::streamsize>(whole.size()));
+  return run("sgdisk -v " + dir.path("disk") + " 2>&1; sgdisk -p " + dir.path("disk"));
+}
+
+TEST(TablePlan, AWrongUsableRangeIsCorrected) {
+  const Bytes right = image_of(64 * MiB, "sgdisk -o -n 1:2048:4095 -n 2:100000:120000 IMAGE");
+  using Header = disk::GptHeader;
+  // In the table itself; behind a partition; before another; over the backup's entries.
+  const std::pair<Bytes, std::string> images[] = {
+      {with_headers(right, [](Header& header) { header.first_usable = 10; }), "can be used are"},
+      {with_headers(right, [](Header& header) { header.first_usable = 3000; }), "can be used are"},
+      {with_headers(right, [](Header& header) { header.last_usable = 90000; }), "can be used are"},
+      {with_headers(right, [](Header& header) { header.last_usable = 131060; }),
+       "the place of its backup"}};
+  for (const auto& [image, note] : images) {
+    const auto plan =
+        disk::plan_table(view_of(image, image.size(), false), disk_of(image.size()), {});
+    ASSERT_TRUE(plan) << plan.error().message();
+    EXPECT_TRUE(plan->changed);
+    EXPECT_THAT(plan->notes, testing::ElementsAre(HasSubstr(note)));
+    EXPECT_THAT(sgdisk_on(*plan), HasSubstr("No problems found"));
+    const auto larger =
+        disk::plan_table(view_of(image, image.size(), false), disk_of(96 * MiB), {});
+    ASSERT_TRUE(larger) << larger.error().message();
+    const std::string now = sgdisk_on(*larger);
+    EXPECT_THAT(now, HasSubstr("No problems found"));
+    EXPECT_THAT(now, testing::ContainsRegex("First usable sector is (34|2048),"));
+  }
+}
+
+TEST(TablePlan, EntriesThatLinuxDoesNotReadAreRefused) {
+  const Bytes right = image_of(64 * MiB, "sgdisk -o -n 1:2048:4095 IMAGE");
+  const std::tuple<std::uint32_t, std::uint32_t, std::string> cases[] = {
+      {64, 256, "entries of 256 bytes"}, {16384, 128, "16384 entries"}, {0, 128, "0 entries"}};
+  for (const auto& [count, size, what] : cases) {
+    Bytes image = right;
+    for (const std::size_t at : {std::size_t{512}, image.size() - 512}) {
+      std::memcpy(image.data() + at + 80, &count, sizeof count);
+      std::memcpy(image.data() + at + 84, &size, sizeof size);
+      const auto sector = std::span(image).subspan(at, 512);
+      auto header = disk::parse_gpt_header(std::span(right).subspan(at, 512), at / 512).value();
+      disk::put_gpt_header(sector, header);
+    }
+    // Of the primary one, and of a backup that would take its place.
+    for (const bool damaged : {false, true}) {
+      if (damaged) std::memset(image.data() + 512, 0, 512);
+      const auto plan =
+          disk::plan_table(view_of(image, image.size(), false), disk_of(96 * MiB), {});
+      ASSERT_FALSE(plan) << what << damaged;
+      EXPECT_EQ(plan.error().code(), Errc::image_corrupt);
+      EXPECT_THAT(plan.error().message(), HasSubstr(what)) << damaged;
+    }
+  }
+}
+
+TEST(TablePlan, OverlappingPartitionsOfAnMbrAreRefused) {
+  struct Entry {
+    std::uint8_t type;
+    std::uint32_t first, count;
+  };
+  const auto verdict_on = [](std::vector<Entry> entries) {
+    Bytes image(16 * MiB);
+    std::byte* at = image.data() + 446;
+    for (const Entry& entry : entries) {
+      at[4] = static_cast<std::byte>(entry.type);
+      std::memcpy(at + 8, &entry.first, 4);
+      std::memcpy(at + 12, &entry.count, 4);
+      at += 16;
+    }
+    image[510] = std::byte{0x55};
+    image[511] = std::byte{0xAA};
+    return verdict(view_of(image, MiB, false), disk_of(16 * MiB));
+  };
+  EXPECT_EQ(verdict_on({{0x83, 2048, 4096}, {0x83, 4096, 4096}}), "image.corrupt");
+  EXPECT_EQ(verdict_on({{0x83, 4096, 4096}, {0x82, 20000, 8}, {7, 8191, 1}}), "image.corrupt");
+  EXPECT_EQ(verdict_on({{0x83, 0, 4096}, {0x83, 2048, 4096}}), "image.corrupt");
+  EXPECT_EQ(verdict_on({{0x83, 2048, 2048}, {0x83, 4096, 4096}}), "known");
+  // What images for optical and other disks alike have: one around all, or one for EFI inside.
+  EXPECT_EQ(verdict_on({{0x17, 0, 20000}, {0x83, 2048, 4096}}), "known");
+  EXPECT_EQ(verdict_on({{0xcd, 64, 20000}, {0xef, 2048, 4096}}), "known");
+  EXPECT_EQ(verdict_on({{0, 2048, 20000}, {0x83, 2048, 4096}}), "known");
 }
 
 TEST(TablePlan, ANoRoomThatALabelCouldChangeWaits) {
