@@ -204,6 +204,17 @@ class Verify(rig.Case):
             self.assert_differs(self.verify(raw, device), at)
             self.flip(device, at)
 
+    def test_entries_that_run_over_the_first_mib(self):
+        raw = self.moved_entries(7)
+        for size in (48 * MIB, 64 * MIB):
+            with self.subTest(size=size):
+                device = self.written(raw, size)
+                self.assert_same(self.verify(raw, device))
+                for at in (2047 * 512 + 56, 2048 * 512 + 56):
+                    self.flip(device, at)
+                    self.assert_differs(self.verify(raw, device), at)
+                    self.flip(device, at)
+
     def test_a_config_drive_in_entries_that_run_over_the_first_mib(self):
         raw = self.moved_entries(2)
         with open(self.path("user-data"), "w") as file:
