@@ -37,8 +37,8 @@ struct FinishedDisk {
 /// GPT      where the image was made for a disk of another size, or one of its copies is damaged,
 ///          both copies are written again for this disk, and the protective MBR's size follows;
 ///          boot code, a hybrid MBR and the boot flag of a protective one stay. The image's own
-///          backup is zeroed where no partition lies. A right table on a disk of the image's size
-///          stays as it is, bit by bit.
+///          backup is zeroed where neither a partition nor the new table lies. A right table on a
+///          disk of the image's size stays as it is, bit by bit.
 /// MBR      stays as it is.
 /// Drive    goes into the partition whose file system, or GPT name, is config-2; else into a new
 ///          one at the disk's end, 64 MiB where there is room, else as much as the drive needs.

@@ -67,8 +67,9 @@ struct TablePlan {
 /// `drive` bytes for a config drive: it goes into the partition whose file system, or GPT name, is
 /// config-2; else into a new one.
 /// Errors   device.too-small (a partition ends behind the disk), device.sector-size,
-/// device.no-room, image.corrupt (a GPT of which no copy is right; partitions that overlap; more
-/// than one config-2 partition), and those of `read`.
+/// device.no-room, image.corrupt (a GPT of which no copy is right, or with entries of another size
+/// than Linux reads; partitions that overlap; more than one config-2 partition), and those of
+/// `read`.
 Result<TablePlan> plan_table(const ImageView& image, const TableDisk& disk,
                              std::optional<std::uint64_t> drive);
 
