@@ -13,7 +13,8 @@ inline constexpr std::size_t kCompanionHead = 64 * 1024;
 
 /// What the file `path` of an archive is, if not an image that was meant: "empty"; under 64 KiB "a
 /// text" (a README, checksums, a licence) or "small, and no image" (a signature); "metadata of
-/// macOS" (AppleDouble, .DS_Store). Nothing for every other file. `head` is the first kCompanionHead of its `size` bytes, or all of them.
+/// macOS" (AppleDouble, .DS_Store). Nothing for every other file. `head` is the first
+/// kCompanionHead of its `size` bytes, or all of them.
 ///
 /// No name makes an image disappear: whatever probe_image() takes for one is one.
 std::string_view companion_kind(std::string_view path, std::span<const std::byte> head,
