@@ -42,7 +42,7 @@ class HeadGate {
 
   /// `patience`: how long somebody waits for the head when nothing more can be held back.
   HeadGate(GateActions actions, std::stop_token stop,
-           std::chrono::milliseconds patience = std::chrono::seconds(1))
+           std::chrono::milliseconds patience = std::chrono::seconds(3))
       : actions_(std::move(actions)), stop_(std::move(stop)), patience_(patience) {}
 
   [[nodiscard]] bool opened() const noexcept { return opened_.load(std::memory_order_acquire); }

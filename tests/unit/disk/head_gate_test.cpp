@@ -23,8 +23,8 @@ class Gate : public testing::Test {
               if (refuses) return fail(Errc::device_too_small, "refused");
               return {};
             },
-            [this](std::uint64_t from, Slice data) -> Result<void> {
-              written.emplace_back(from, data.size());
+            [this](std::uint64_t from, Slice piece) -> Result<void> {
+              written.emplace_back(from, piece.size());
               return {};
             },
             [this](std::uint64_t from, std::uint64_t to) -> Result<void> {
