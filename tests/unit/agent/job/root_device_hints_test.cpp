@@ -148,8 +148,9 @@ TEST(RootDeviceHints, WithoutAMatchEveryDiskHasALineWithAHintThatChoosesIt) {
 
 TEST(RootDeviceHints, WhatCannotBeCopiedFromAMessageIsNoHint) {
   // An expression, quotes of JSON and shell, an escape, letters outside ASCII, something too long.
-  for (const std::string serial : {"!= x", "=", "a\"b", "a'b", "a\\b", "\x1b[1m", "S\xc3\xa9",
-                                   std::string(200, 'x').c_str()}) {
+  const std::vector<std::string> serials = {"!= x", "=",       "a\"b",      "a'b",
+                                            "a\\b", "\x1b[1m", "S\xc3\xa9", std::string(200, 'x')};
+  for (const std::string& serial : serials) {
     const std::string message = no_match(
         R"({"size": 1})", {disk_with("/dev/sda", serial, ""), disk_with("/dev/sdb", "", "")});
     EXPECT_NE(message.find("to choose it: {\"name\": \"/dev/sda\"}\n"), std::string::npos)
