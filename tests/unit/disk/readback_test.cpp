@@ -466,7 +466,12 @@ TEST(Readback, ATebibyteOfHolesTakesNeitherMemoryNorTime) {
   EXPECT_EQ(rig.counters.bytes_verified, size - 2 * MiB);
   ASSERT_TRUE(rig.writer.commit().has_value());
   ::getrusage(RUSAGE_SELF, &after);
-  EXPECT_LT(after.ru_maxrss - before.ru_maxrss, 48 * 1024) << "KiB";
+#ifdef __SANITIZE_THREAD__  // its shadow is several times as large as what is used
+  constexpr long kMost = 192 * 1024;
+#else
+  constexpr long kMost = 48 * 1024;
+#endif
+  EXPECT_LT(after.ru_maxrss - before.ru_maxrss, kMost) << "KiB";
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
 }
 
