@@ -23,9 +23,10 @@ bool starts_tar(std::span<const std::byte> head) noexcept;
 /// Beside  it may stand, before or behind: directories, symbolic links, hard links without contents
 ///         of their own, empty files, files under 64 KiB that are no image by content, and what
 ///         macOS adds (AppleDouble, .DS_Store). Any other file is an image that was meant, and a
-///         second one is an error, as is a second entry of the image's own name: at once if the first image ends within its first block, else
-///         when it has been delivered; whoever commits waits for the end of the stream. Devices and
-///         FIFOs are an error wherever they stand: such a tar is of a file system.
+///         second one is an error, as is a second entry of the image's own name: at once if the
+///         first image ends within its first block, else when it has been delivered; whoever
+///         commits waits for the end of the stream. Devices and FIFOs are an error wherever they
+///         stand: such a tar is of a file system.
 /// End     the tar must end with its marker and nothing but zeros. The last slice comes only when
 ///         that is known.
 /// Threads works on the reader's thread.
