@@ -43,14 +43,15 @@ void Heartbeats::run(const std::stop_token& stop) {
   std::mt19937 random{std::random_device{}()};
   while (!stop.stop_requested()) {
     const auto begun = Clock::now();
+    bool was_forced = false;
     {
       // What ends while this one is under way may have come too late for it.
       const std::lock_guard lock(mutex_);
-      forced_ = false;
+      was_forced = std::exchange(forced_, false);
     }
     const bool sent = send(stop);
     std::unique_lock lock(mutex_);
-    if (!sent) forced_ = forced_ || failing_;
+    if (!sent && was_forced) forced_ = true;
     double seconds = 0;
     if (sent)
       seconds = std::uniform_real_distribution<>(times_.least, times_.most)(random) *
@@ -61,10 +62,10 @@ void Heartbeats::run(const std::stop_token& stop) {
           std::chrono::duration<double>(times_.retry_most).count())(random);
     const auto due = begun + std::chrono::duration_cast<Clock::duration>(
                                  std::chrono::duration<double>(seconds));
-    const auto soonest = begun + (sent ? times_.forced_gap : times_.retry_least);
+    const auto soonest = begun + times_.forced_gap;
     changed_.wait_until(lock, stop, due, [&] { return forced_; });
     if (forced_ && Clock::now() < soonest)
-      changed_.wait_until(lock, stop, std::min(due, soonest), [] { return false; });
+      changed_.wait_until(lock, stop, soonest, [] { return false; });
   }
 }
 
