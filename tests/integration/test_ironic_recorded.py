@@ -38,10 +38,15 @@ def kind(value):
 
 def differences(want, have, at="answer"):
     """Where an answer is not of the recorded one's shape, or differs in what a conductor reads."""
+    if want is None and at.endswith("command_result") and kind(have) == "object" and set(have) == {"progress"}:
+        return []  # of a command that runs; a conductor looks for an echoed step alone
     if kind(want) != kind(have):
         return [f"{at}: {kind(have)}, not {kind(want)}: {have!r}"]
     name = at.rpartition(".")[2]
-    if name in ECHOES or name in ("command_name", "command_status", "type", "code"):
+    if name in ECHOES:
+        want, have = without_secrets(want), without_secrets(have)
+        return [] if want == have else [f"{at}: {have!r}, not {want!r}"]
+    if name in ("command_name", "command_status", "type", "code"):
         return [] if want == have else [f"{at}: {have!r}, not {want!r}"]
     if name == "id":
         return [] if valid_id(have) else [f"{at}: {have!r} is no UUID"]
@@ -63,6 +68,13 @@ def differences(want, have, at="answer"):
     if isinstance(want, str) and want and not have:
         return [f"{at}: empty"]
     return []
+
+
+def without_secrets(step):
+    """A step as it may be told to anybody who asks for the list: a config drive is nobody's."""
+    if isinstance(step, dict):
+        return {key: "" if key == "configdrive" else without_secrets(value) for key, value in step.items()}
+    return step
 
 
 def valid_id(text):
@@ -180,7 +192,8 @@ class Recorded(Replay):
             ours = [made for made in self.fake.requests if (made[0], made[1].partition("?")[0]) == (call["method"], path)]
             self.assertTrue(ours, f"{call['method']} {path}: not among {self.fake.requests}")
             _, made, version, body = ours[0]
-            self.assertEqual(version, call["version"], path)
+            # From 1.72 on heartbeats may carry a message.
+            self.assertIn(version, (call["version"], "1.72") if "heartbeat" in path else (call["version"],), path)
             self.assertEqual(urllib.parse.parse_qs(made.partition("?")[2]), urllib.parse.parse_qs(query))
             self.assertEqual(kind(body), kind(call["body"]))
             if body:
@@ -245,7 +258,9 @@ class Rules(Replay):
         self.fault(ask("DELETE", "/v1/status"), 405, "405")
         self.fault(ask("POST", post, b"{"), 400, "400")
         self.fault(ask("POST", post, b""), 400, "400")
-        for body in ({}, [], "text", {"name": "standby.sync"}, {"params": {}}, {"name": 1, "params": {}},
+        for body in ([], "text", None, 1):
+            self.fault(ask("POST", post, json.dumps(body).encode()), 400, "400")
+        for body in ({}, {"name": "standby.sync"}, {"params": {}}, {"name": 1, "params": {}},
                      {"name": "standby.sync", "params": []}, {"name": "standby.sync", "params": None}):
             self.fault(ask("POST", post, body), 400, "Missing or invalid name or params")
         self.fault(ask("POST", post, {"name": "sync", "params": {}}), 400, "Command name must be of the form <extension>.<name>")
