@@ -17,7 +17,8 @@ import time
 
 # The newest version of its API that 21.4 speaks.
 API_VERSION = "1.82"
-FAILED = ("deploy failed", "clean failed", "error", "inspect failed")
+# States that a node does not leave by itself.
+FINAL = ("deploy failed", "clean failed", "error", "inspect failed", "active")
 
 
 def free_port():
@@ -278,7 +279,7 @@ class Node:
         self.ironic.api("PUT", f"/v1/nodes/{self.uuid}/states/provision", {"target": target, **more})
 
     def wait(self, *wanted, timeout=60):
-        """Until it is in one of these states, which it returns; a failure that is not wanted is the test's."""
+        """Until it is in one of these states, which it returns; another end is the test's failure."""
         give_up = time.monotonic() + timeout
         seen = []
         while True:
@@ -288,9 +289,9 @@ class Node:
                 seen.append(state)
             if state in wanted:
                 return state
-            if state in FAILED or time.monotonic() > give_up:
+            if state in FINAL or time.monotonic() > give_up:
                 raise AssertionError(f"{self.uuid}: {' -> '.join(seen)}, not {' or '.join(wanted)}"
-                                     f"{'' if state in FAILED else f' after {timeout} s'}: {record['last_error']}\n"
+                                     f"{'' if state in FINAL else f' after {timeout} s'}: {record['last_error']}\n"
                                      f"{self.ironic.log()}")
             time.sleep(0.3)
 
