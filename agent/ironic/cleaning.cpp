@@ -76,9 +76,8 @@ EraseWishes wishes_of(const json::object& node, const AgentOptions& options) {
 }
 
 bool uses_contain(const Disk& disk, std::string_view text) {
-  return std::ranges::any_of(disk.users, [&](const std::string& use) {
-    return use.find(text) != std::string::npos;
-  });
+  return std::ranges::any_of(
+      disk.users, [&](const std::string& use) { return use.find(text) != std::string::npos; });
 }
 
 // Why a disk is passed over, or "".
@@ -160,11 +159,12 @@ class Eraser {
     if (found.error || !found.erased) return std::nullopt;  // erasing will fail the same way
     const std::string shared = shared_file_system(*found.erased);
     if (shared.empty()) return std::nullopt;
-    return failure("ProtectedDeviceError",
-                   fmt::format("{} holds {}, which other machines may be using: nothing was erased. "
-                               "Disconnect it, name it in the node's skip_block_devices, or set "
-                               "wipe_special_filesystems to false in driver_internal_info",
-                               disk.name, shared));
+    return failure(
+        "ProtectedDeviceError",
+        fmt::format("{} holds {}, which other machines may be using: nothing was erased. "
+                    "Disconnect it, name it in the node's skip_block_devices, or set "
+                    "wipe_special_filesystems to false in driver_internal_info",
+                    disk.name, shared));
   }
 
   tl::expected<std::string, AgentError> erase(const Disk& disk,
@@ -225,8 +225,8 @@ CommandOutcome erase_pstore() {
       failed.push_back(entry.path().filename().string());
   }
   if (!failed.empty())
-    return tl::unexpected(failure("CleaningError", fmt::format("erasing {}: {} stayed", kPstore,
-                                                               fmt::join(failed, ", "))));
+    return tl::unexpected(failure(
+        "CleaningError", fmt::format("erasing {}: {} stayed", kPstore, fmt::join(failed, ", "))));
   return "null";
 }
 
@@ -237,49 +237,51 @@ std::vector<Step> cleaning_steps(const AgentOptions& options, NodeState& node) {
     return Eraser(options, node, call, step);
   };
   std::vector<Step> steps;
-  steps.push_back({.name = "erase_devices",
-                   .clean = 10,
-                   .abortable = true,
-                   .run = [eraser](const StepCall& call) -> CommandOutcome {
-                     auto done = eraser(call, "erase_devices")
-                                     .run([](const Disk& disk, const EraseWishes& wishes) {
-                                       return may_erase_itself(disk, wishes)
-                                                  ? Methods{EraseMethod::secure, EraseMethod::zero}
-                                                  : Methods{EraseMethod::zero};
-                                     });
-                     if (!done) return tl::unexpected(done.error());
-                     return json::serialize(*done);
-                   }});
-  steps.push_back({.name = "erase_devices_metadata",
-                   .clean = 99,
-                   .deploy = 0,
-                   .abortable = true,
-                   .run = [eraser](const StepCall& call) -> CommandOutcome {
-                     auto done = eraser(call, "erase_devices_metadata")
-                                     .run([](const Disk&, const EraseWishes&) {
-                                       return Methods{EraseMethod::metadata};
-                                     });
-                     if (!done) return tl::unexpected(done.error());
-                     return "null";
-                   }});
   steps.push_back(
-      {.name = "erase_devices_express",
-       .clean = 0,
+      {.name = "erase_devices",
+       .clean = 10,
        .abortable = true,
        .run = [eraser](const StepCall& call) -> CommandOutcome {
-         auto done = eraser(call, "erase_devices_express")
-                         .run([](const Disk& disk, const EraseWishes& wishes) {
-                           return disk.transport == "nvme" && wishes.nvme_itself
-                                      ? Methods{EraseMethod::secure, EraseMethod::metadata}
-                                      : Methods{EraseMethod::metadata};
-                         });
+         auto done =
+             eraser(call, "erase_devices").run([](const Disk& disk, const EraseWishes& wishes) {
+               return may_erase_itself(disk, wishes)
+                          ? Methods{EraseMethod::secure, EraseMethod::zero}
+                          : Methods{EraseMethod::zero};
+             });
          if (!done) return tl::unexpected(done.error());
          return json::serialize(*done);
        }});
-  steps.push_back({.name = "erase_pstore",
+  steps.push_back(
+      {.name = "erase_devices_metadata",
+       .clean = 99,
+       .deploy = 0,
+       .abortable = true,
+       .run = [eraser](const StepCall& call) -> CommandOutcome {
+         auto done =
+             eraser(call, "erase_devices_metadata").run([](const Disk&, const EraseWishes&) {
+               return Methods{EraseMethod::metadata};
+             });
+         if (!done) return tl::unexpected(done.error());
+         return "null";
+       }});
+  steps.push_back({.name = "erase_devices_express",
                    .clean = 0,
                    .abortable = true,
-                   .run = [](const StepCall&) { return erase_pstore(); }});
+                   .run = [eraser](const StepCall& call) -> CommandOutcome {
+                     auto done =
+                         eraser(call, "erase_devices_express")
+                             .run([](const Disk& disk, const EraseWishes& wishes) {
+                               return disk.transport == "nvme" && wishes.nvme_itself
+                                          ? Methods{EraseMethod::secure, EraseMethod::metadata}
+                                          : Methods{EraseMethod::metadata};
+                             });
+                     if (!done) return tl::unexpected(done.error());
+                     return json::serialize(*done);
+                   }});
+  steps.push_back(
+      {.name = "erase_pstore", .clean = 0, .abortable = true, .run = [](const StepCall&) {
+         return erase_pstore();
+       }});
   return steps;
 }
 

@@ -65,8 +65,7 @@ std::string to_json(const CommandRecord& record, const std::string& progress) {
 CommandTable::CommandTable(std::function<void()> on_end) : on_end_(std::move(on_end)) {}
 
 CommandTable::~CommandTable() {
-  stop();
-  if (thread_.joinable()) thread_.join();
+  finish();
 }
 
 void CommandTable::add(const std::string& name, Command command) {
@@ -78,8 +77,7 @@ tl::expected<CommandRecord, AgentError> CommandTable::execute(const std::string&
   const std::lock_guard one(executing_);
   const auto dot = name.find('.');
   if (dot == std::string::npos)
-    return tl::unexpected(
-        invalid_command("Command name must be of the form <extension>.<name>"));
+    return tl::unexpected(invalid_command("Command name must be of the form <extension>.<name>"));
   const std::string extension = name.substr(0, dot + 1), short_name = name.substr(dot + 1);
   const auto known = commands_.find(name);
   if (known == commands_.end()) {
@@ -143,9 +141,9 @@ void CommandTable::end(const std::string& id, const Command& command, const Comm
     if (outcome && command.keep) at->result = command.keep(*outcome);
   }
   if (answer != nullptr) *answer = ended;
-  say(outcome ? fmt::format("command {} succeeded", ended.name)
-              : fmt::format("command {}: {}: {}", ended.name, ended.error->type,
-                            ended.error->details));
+  say(outcome
+          ? fmt::format("command {} succeeded", ended.name)
+          : fmt::format("command {}: {}: {}", ended.name, ended.error->type, ended.error->details));
 }
 
 std::deque<CommandRecord> CommandTable::records() const {
@@ -159,8 +157,9 @@ std::optional<CommandRecord> CommandTable::find(std::string_view id) const {
   return at == records_.end() ? std::nullopt : std::optional(*at);
 }
 
-void CommandTable::stop() {
+void CommandTable::finish() {
   stop_.request_stop();
+  if (thread_.joinable()) thread_.join();
 }
 
 }  // namespace ingot::agent

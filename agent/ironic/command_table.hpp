@@ -60,7 +60,8 @@ struct CommandRecord {
 /// Busy     while the newest record runs, every other command is refused; a refused command leaves
 ///          no record.
 /// Threads  execute() by one at a time (a second caller waits); the rest by any. An asynchronous
-///          command has a thread of the table's, which the destructor stops and joins.
+///          command has a thread of the table's, which finish() or the destructor stops
+///          and joins.
 class CommandTable {
  public:
   /// `on_end` is called when an asynchronous command has ended and its record says so.
@@ -80,8 +81,9 @@ class CommandTable {
   /// In the order in which they were begun.
   [[nodiscard]] std::deque<CommandRecord> records() const;
   [[nodiscard]] std::optional<CommandRecord> find(std::string_view id) const;
-  /// Has the running command stop, and begins no further one.
-  void stop();
+  /// Has the running command stop, waits for its end, and begins no further one. Not to be called
+  /// by a command, nor while another thread may be in execute().
+  void finish();
 
  private:
   void remember(const CommandRecord& record);

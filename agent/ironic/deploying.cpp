@@ -31,7 +31,8 @@ CommandOutcome write(const WriteRequest& request, const std::string& image, cons
   state.set_job(nullptr);
   if (result.error) {
     AgentError error = agent_error(*result.error);
-    if (error.type == "InvalidCommandParamsError") error = failure("DeploymentError", error.details);
+    if (error.type == "InvalidCommandParamsError")
+      error = failure("DeploymentError", error.details);
     return tl::unexpected(std::move(error));
   }
   NodeState::WrittenDisk written{result.device, kNoIdentifier};
@@ -61,9 +62,9 @@ CommandOutcome write_osimage(const StepCall& call, const AgentOptions& options, 
   // The map may be the arguments themselves.
   const json::object* properties = object_in(call.args, "properties");
   const auto policy = state.policy();
-  const auto request =
-      write_request_of_properties(properties != nullptr ? *properties : call.args,
-                                  string_in(call.args, "configdrive"), {options, policy, call.node});
+  const auto request = write_request_of_properties(properties != nullptr ? *properties : call.args,
+                                                   string_in(call.args, "configdrive"),
+                                                   {options, policy, call.node});
   if (!request) return tl::unexpected(request.error());
   return write(*request, redacted(request->image.urls.front()), "write_osimage", state, call.stop);
 }

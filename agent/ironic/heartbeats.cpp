@@ -60,8 +60,8 @@ void Heartbeats::run(const std::stop_token& stop) {
       seconds = std::uniform_real_distribution<>(
           std::chrono::duration<double>(times_.retry_least).count(),
           std::chrono::duration<double>(times_.retry_most).count())(random);
-    const auto due = begun + std::chrono::duration_cast<Clock::duration>(
-                                 std::chrono::duration<double>(seconds));
+    const auto due =
+        begun + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
     const auto soonest = begun + times_.forced_gap;
     changed_.wait_until(lock, stop, due, [&] { return forced_; });
     if (forced_ && Clock::now() < soonest)

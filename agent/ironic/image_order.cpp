@@ -130,8 +130,8 @@ tl::expected<WriteRequest, AgentError> request_for(const std::string& config_dri
   return request;
 }
 
-tl::expected<WriteRequest, AgentError> with_access(const json::object& image_info,
-                                                   tl::expected<WriteRequest, AgentError>& request) {
+tl::expected<WriteRequest, AgentError> with_access(
+    const json::object& image_info, tl::expected<WriteRequest, AgentError>& request) {
   if (request->image.format == imaging::ImageFormat::raw) request->image.permitted.clear();
   if (auto wrong = add_access(image_info, request->transfer))
     return tl::unexpected(*std::move(wrong));
@@ -193,8 +193,9 @@ tl::expected<WriteRequest, AgentError> write_request(const json::object& image_i
   // What is declared raw is written as it is, whatever list there may be.
   if (request->image.format == imaging::ImageFormat::raw) return with_access(image_info, request);
   if (request->image.permitted.empty())
-    return tl::unexpected(failure("InvalidImage", "Ironic permits no format of images that is known. "
-                                                  "Correct [conductor]permitted_image_formats"));
+    return tl::unexpected(failure("InvalidImage",
+                                  "Ironic permits no format of images that is known. "
+                                  "Correct [conductor]permitted_image_formats"));
   return with_access(image_info, request);
 }
 

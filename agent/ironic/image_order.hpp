@@ -38,7 +38,8 @@ tl::expected<WriteRequest, AgentError> write_request_of_properties(
     const boost::json::object& properties, const std::string& config_drive,
     const OrderContext& context);
 
-/// What is wrong with an `image_info` before anything is begun: no `id`, no URL, no usable checksum.
+/// What is wrong with an `image_info` before anything is begun: no `id`, no URL, no usable
+/// checksum.
 std::optional<AgentError> check_image_info(const boost::json::object& image_info,
                                            const ImagePolicy& policy);
 

@@ -62,7 +62,8 @@ Result<LookupAnswer> read_lookup_answer(std::string_view body) {
   // It becomes part of a path.
   if (answer.uuid.empty() || answer.uuid.size() > 64 ||
       !std::ranges::all_of(answer.uuid, [](unsigned char c) {
-        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-';
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+               c == '-';
       }))
     return no_answer("names no UUID of the node");
   answer.node = json::serialize(*node);

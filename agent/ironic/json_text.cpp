@@ -15,8 +15,8 @@ constexpr std::size_t kDeepest = 32;
 constexpr std::string_view kMask = "***";
 
 bool secret(std::string_view name) {
-  static constexpr std::array kExact{"configdrive", "system_logs", "user_data", "image_pull_secret",
-                                     "oci_pull_secret", "rescue_password"};
+  static constexpr std::array kExact{"configdrive",       "system_logs",     "user_data",
+                                     "image_pull_secret", "oci_pull_secret", "rescue_password"};
   static constexpr std::array kParts{"password", "token", "authorization", "secret"};
   return std::ranges::any_of(kExact, [&](std::string_view word) { return name == word; }) ||
          std::ranges::any_of(kParts, [&](std::string_view part) {

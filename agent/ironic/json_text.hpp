@@ -14,8 +14,8 @@ class value;
 
 namespace ingot::agent {
 
-/// The object that `text` is, 32 levels deep at most; nothing if it is none. Defined where Boost.JSON
-/// is known.
+/// The object that `text` is, 32 levels deep at most; nothing if it is none. Defined where
+/// Boost.JSON is known.
 std::optional<boost::json::object> parse_json_object(std::string_view text);
 
 [[nodiscard]] const boost::json::object* object_in(const boost::json::object& object,
@@ -25,8 +25,7 @@ std::optional<boost::json::object> parse_json_object(std::string_view text);
 [[nodiscard]] std::optional<std::int64_t> integer_in(const boost::json::object& object,
                                                      std::string_view name);
 /// True, false, or a string that says so.
-[[nodiscard]] std::optional<bool> bool_in(const boost::json::object& object,
-                                          std::string_view name);
+[[nodiscard]] std::optional<bool> bool_in(const boost::json::object& object, std::string_view name);
 
 /// `value` with every secret in it replaced by "***": config drives, passwords, tokens,
 /// authorization, logs, and the userinfo and query values of URLs.

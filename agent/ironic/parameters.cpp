@@ -74,8 +74,10 @@ Problem seconds(AgentOptions& options, const std::string& value) {
   constexpr unsigned kDay = 86'400;
   unsigned number = 0;
   std::string_view digits = value;  // "30.0" is what some write
-  if (const auto dot = digits.find('.'); dot != std::string_view::npos) digits = digits.substr(0, dot);
-  if (!whole(std::string(digits), number) || number > kDay) return "is no time of at most a day, in seconds";
+  if (const auto dot = digits.find('.'); dot != std::string_view::npos)
+    digits = digits.substr(0, dot);
+  if (!whole(std::string(digits), number) || number > kDay)
+    return "is no time of at most a day, in seconds";
   options.*member = std::chrono::seconds(number);
   return nullptr;
 }
@@ -221,7 +223,8 @@ Result<std::vector<std::string>> apply_config_file(AgentOptions& options, const 
   std::string content(kMostConfig + 1, '\0');
   file.read(content.data(), static_cast<std::streamsize>(content.size()));
   if (file.bad() || (!file && file.gcount() == 0 && !file.eof()))
-    return fail(Errc::usage_option, fmt::format("reading the configuration {}: cannot be read", path),
+    return fail(Errc::usage_option,
+                fmt::format("reading the configuration {}: cannot be read", path),
                 "name a file that exists and may be read");
   content.resize(static_cast<std::size_t>(file.gcount()));
   if (content.size() > kMostConfig)

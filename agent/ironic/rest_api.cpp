@@ -117,7 +117,8 @@ HttpAnswer RestApi::answer(std::string_view method, std::string_view target,
       break;
   }
   const bool post_here = method == "POST" && request->route == Route::commands;
-  if (!get && !post_here) return not_allowed(request->route == Route::commands ? "GET, POST" : "GET");
+  if (!get && !post_here)
+    return not_allowed(request->route == Route::commands ? "GET, POST" : "GET");
   const bool known = request->token && node_.is_token(*request->token);
   if (!known && (post_here || request->token)) return error(401, "Token invalid.");
   if (post_here) return post(body, request->wait);
@@ -195,7 +196,8 @@ HttpAnswer RestApi::status() const {
 
 HttpAnswer RestApi::root_document() const {
   const json::object version{
-      {"id", "v1"}, {"links", json::array{json::object{{"href", own_url_ + "/v1"}, {"rel", "self"}}}}};
+      {"id", "v1"},
+      {"links", json::array{json::object{{"href", own_url_ + "/v1"}, {"rel", "self"}}}}};
   return document({{"name", "ingot agent"},
                    {"description", "Writes an image onto this machine as Ironic orders it"},
                    {"versions", json::array{version}},
@@ -213,10 +215,9 @@ HttpAnswer RestApi::version_document() const {
        {"links", json::array{json::object{{"href", own_url_ + "/v1"}, {"rel", "self"}}}},
        {"commands", links("commands")},
        {"status", links("status")},
-       {"media_types",
-        json::array{json::object{
-            {"base", "application/json"},
-            {"type", "application/vnd.openstack.ironic-python-agent.v1+json"}}}}});
+       {"media_types", json::array{json::object{
+                           {"base", "application/json"},
+                           {"type", "application/vnd.openstack.ironic-python-agent.v1+json"}}}}});
 }
 
 }  // namespace ingot::agent

@@ -12,8 +12,8 @@
 
 namespace ingot::agent {
 
-/// Routes: `/`, `/v1/`, `/v1/status`, `/v1/commands/`, `/v1/commands/ID`, and the last three without
-/// their version.
+/// Routes: `/`, `/v1/`, `/v1/status`, `/v1/commands/`, `/v1/commands/ID`, and the last three
+/// without their version.
 ///
 /// Token    a query parameter. Whoever sends a command needs it; who only lists them needs the
 ///          right one or none, since conductors up to 2023 send none there: what they see holds no

@@ -69,8 +69,7 @@ json::object arguments(const Operation& operation, const json::object& params,
 }
 
 CommandOutcome execute(const Operation& operation, const std::vector<Step>& steps,
-                       const json::object& params, const std::stop_token& stop,
-                       NodeState& state) {
+                       const json::object& params, const std::stop_token& stop, NodeState& state) {
   keep_node(params, state);
   const json::value* planned = params.if_contains(fmt::format("{}_version", operation.name));
   if (planned != nullptr && !planned->is_null() && *planned != version())
@@ -90,16 +89,15 @@ CommandOutcome execute(const Operation& operation, const std::vector<Step>& step
     try {
       outcome = known.run({args, node != nullptr ? *node : none, stop});
     } catch (const std::exception& error) {
-      outcome = tl::unexpected(failure(
-          operation.error, fmt::format("step {}: unexpected: {}", name, error.what())));
+      outcome = tl::unexpected(
+          failure(operation.error, fmt::format("step {}: unexpected: {}", name, error.what())));
     }
     if (!outcome) return outcome;
     return fmt::format(R"({{"{0}_result":{1},"{0}_step":{2}}})", operation.name, *outcome,
                        json::serialize(masked(*step)));
   }
-  return tl::unexpected(method_not_found(
-      fmt::format("Could not find method: {}. This agent has no {} step of that name", name,
-                  operation.name)));
+  return tl::unexpected(method_not_found(fmt::format(
+      "Could not find method: {}. This agent has no {} step of that name", name, operation.name)));
 }
 
 }  // namespace
@@ -112,12 +110,12 @@ void add_step_commands(CommandTable& table, std::vector<Step> steps, NodeState& 
               {.run = [&operation, all, &node](const json::object& params, const std::stop_token&) {
                 return list(operation, *all, params, node);
               }});
-    table.add(fmt::format("{0}.execute_{0}_step", name),
-              {.kind = Command::Kind::asynchronous,
-               .run = [&operation, all, &node](const json::object& params,
-                                               const std::stop_token& stop) {
-                 return execute(operation, *all, params, stop, node);
-               }});
+    table.add(
+        fmt::format("{0}.execute_{0}_step", name),
+        {.kind = Command::Kind::asynchronous,
+         .run = [&operation, all, &node](const json::object& params, const std::stop_token& stop) {
+           return execute(operation, *all, params, stop, node);
+         }});
   }
 }
 

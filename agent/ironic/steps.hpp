@@ -24,7 +24,7 @@ struct StepCall {
 /// request.
 struct Step {
   std::string name;
-  std::optional<int> clean, deploy, service;
+  std::optional<int> clean{}, deploy{}, service{};
   bool abortable = false;
   std::string arguments = "null";  ///< JSON: name → {description, required}
   /// Returns JSON text.
