@@ -178,7 +178,7 @@ class Collection {
     if (fs::exists(options_.run / "systemd/system", error)) {
       std::size_t lines = options_.journal_lines;
       for (int tries = 0; tries < 4 && !have; ++tries) {
-        Program journal{"journal", {"journalctl", "--full", "--no-pager", "-b"}, true};
+        Program journal{"journal", {"journalctl", "--quiet", "--full", "--no-pager", "-b"}, true};
         if (lines > 0) {
           journal.words.emplace_back("-n");
           journal.words.push_back(std::to_string(lines));
