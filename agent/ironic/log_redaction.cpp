@@ -26,9 +26,13 @@ bool is_base64(char c) {
 void find_secrets(std::string_view text, const std::vector<std::string>& secrets, Ranges& found) {
   for (const auto& secret : secrets) {
     if (secret.size() < kShortestSecret) continue;
-    // One step on, not one secret: it may overlap itself.
-    for (std::size_t at = 0; (at = text.find(secret, at)) != std::string_view::npos; ++at)
-      found.push_back({at, at + secret.size()});
+    // One step on, not one secret: it may overlap itself. Then it is one range.
+    Range last{0, 0};
+    for (std::size_t at = 0; (at = text.find(secret, at)) != std::string_view::npos; ++at) {
+      if (at > last.end && last.end > 0) found.push_back(last);
+      last = {at <= last.end && last.end > 0 ? last.begin : at, at + secret.size()};
+    }
+    if (last.end > 0) found.push_back(last);
   }
 }
 
@@ -61,24 +65,33 @@ std::size_t after_line_break(std::string_view text, std::size_t at) {
   return std::min(text.find_first_not_of(" \t", end), text.size());
 }
 
+std::size_t end_of_run(std::string_view text, std::size_t at) {
+  while (at < text.size() && is_base64(text[at])) ++at;
+  return at;
+}
+
+// Whether a run on a line of its own goes on with base64 that was begun on the line before: a short
+// one only if it is all of its line, up to a quote. (The next line of a log starts with a word.)
+bool goes_on(std::string_view text, std::size_t begin, std::size_t end) {
+  return end - begin >= kShortestLine ||
+         (end > begin && (end == text.size() ||
+                          std::string_view("\r\n\\\"'").find(text[end]) != std::string_view::npos));
+}
+
 void find_base64(std::string_view text, Ranges& found) {
-  for (std::size_t at = 0; at < text.size();) {
-    if (!is_base64(text[at])) {
-      ++at;
-      continue;
-    }
-    const std::size_t begin = at;
-    std::size_t characters = 0, end = at;
-    for (;;) {
-      std::size_t line = 0;
-      while (at < text.size() && is_base64(text[at])) ++at, ++line;
+  for (std::size_t begin = 0; begin < text.size();) {
+    std::size_t end = end_of_run(text, begin);
+    std::size_t characters = end - begin;
+    for (std::size_t line = characters; line >= kShortestLine;) {
+      const std::size_t next = after_line_break(text, end);
+      const std::size_t next_end = end_of_run(text, next);
+      if (next == end || !goes_on(text, next, next_end)) break;
+      line = next_end - next;
       characters += line;
-      end = at;
-      const std::size_t next = line < kShortestLine ? at : after_line_break(text, at);
-      if (next == at || next == text.size() || !is_base64(text[next])) break;
-      at = next;
+      end = next_end;
     }
     if (characters > kLongestShown) found.push_back({begin, end});
+    begin = end + 1;
   }
 }
 

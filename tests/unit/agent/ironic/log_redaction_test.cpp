@@ -51,6 +51,7 @@ TEST(LogRedaction, ConfigDrives) {
     EXPECT_EQ(out.find("Wlpa"), std::string::npos) << out;
     EXPECT_TRUE(out.ends_with("! text"));
   }
+  EXPECT_EQ(redacted_log("drive " + drive + "\nNov 28 host x\n"), "drive ***\nNov 28 host x\n");
   const std::string checksum(128, 'a');
   EXPECT_EQ(redacted_log("sha512 " + checksum + "\n" + checksum + "."),
             "sha512 ***.");  // two lines of nothing else might be one
