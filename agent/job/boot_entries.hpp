@@ -15,10 +15,10 @@ using BootEntry = disk::BootEntry;
 struct BootEntriesRequest {
   /// Of the partition that is to count as the EFI system partition: a GPT's partition GUID, or an
   /// MBR's "signature-number"; upper or lower case. "": found by its type.
-  std::string efi_system_part_uuid;
+  std::string efi_system_part_uuid = {};
   /// The machine's, for which a test may put others in.
   std::string sysfs = "/sys";
-  std::string efibootmgr;  ///< path of the program; "": on $PATH
+  std::string efibootmgr = {};  ///< path of the program; "": on $PATH
 };
 
 struct BootEntriesResult {

@@ -37,9 +37,9 @@ struct BootEntries {
 struct BootEntriesOptions {
   /// Of the EFI system partition that counts: GPT's partition GUID, or "signature-number" of an
   /// MBR. "": all, and the first one with a loader is taken.
-  std::string partition_uuid;
+  std::string partition_uuid = {};
   std::filesystem::path sysfs = "/sys";
-  std::string efibootmgr;  ///< path of the program; "": looked for on $PATH
+  std::string efibootmgr = {};  ///< path of the program; "": looked for on $PATH
 };
 
 /// Puts entries for the system on the whole disk `device` first into the firmware's boot order.

@@ -20,6 +20,7 @@ constexpr uid_t kNobody = 65534;  // whom run_subprocess() becomes
 constexpr std::chrono::seconds kPatience{20};
 constexpr std::uint64_t kCpuSeconds = 10;  // a directory that contains itself has no end
 constexpr std::size_t kMostListing = MiB;
+constexpr std::size_t kLeastOutput = 4 * KiB;  // of what it complains about
 constexpr std::size_t kLongestPath = 255;
 constexpr std::string_view kTop = "::/";
 constexpr std::string_view kPatterns = "*?[]\\";  // mtools takes them for more than themselves
@@ -90,10 +91,10 @@ Result<std::string> FatTree::run(const std::string& program,
   request.inherit = {fd_.get()};
   request.timeout = kPatience;
   request.cpu_seconds = kCpuSeconds;
-  request.output_limit = limit;
+  request.output_limit = std::max(limit, kLeastOutput);
   request.error_code = Errc::write_boot_entry;
   INGOT_TRY_ASSIGN(auto outcome, run_subprocess(request, stop));
-  if (outcome.output_truncated || outcome.out.size() >= limit)
+  if (outcome.out.size() >= limit)
     return tl::unexpected(unreadable(name_, fmt::format("{} said too much", program)));
   if (!outcome.ok())
     return tl::unexpected(unreadable(
@@ -122,7 +123,8 @@ Result<std::vector<std::string>> FatTree::files(const std::string& folder,
       top, [&folder](const std::string& path) { return same_name(path, folder + "/"); });
   if (place == top.end()) return std::vector<std::string>();
   // One path a line; those of directories end in a slash.
-  INGOT_TRY_ASSIGN(auto paths, list({"-/", "-a", "-b", std::string(kTop) + folder}));
+  INGOT_TRY_ASSIGN(auto paths,
+                   list({"-/", "-a", "-b", std::string(kTop) + place->substr(0, folder.size())}));
   std::erase_if(paths, [](const std::string& path) { return path.ends_with('/'); });
   return paths;
 }
