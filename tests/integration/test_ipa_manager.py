@@ -112,6 +112,21 @@ class Manager(rig.Case):
         self.assertEqual(len(answer["signatures"]), 2)
         self.assertEqual(*answer["signatures"])
 
+    def test_the_element_installs_all_libraries(self):
+        """Every library that the binary names is in its list, or in each Debian 12."""
+        base = {"libc6", "libstdc++6", "libgcc-s1", "zlib1g", "liblzma5", "libbz2-1.0", "libzstd1", "liblz4-1", "libblkid1",
+                "libudev1", "libssl3"}
+        with open(os.path.join(PACKAGE, "elements", "ingot", "package-installs.yaml")) as file:
+            listed = {line.rstrip()[:-1] for line in file if not line.startswith("#")}
+        dynamic = sh("readelf", "--dynamic", "--wide", rig.INGOT)
+        names = [line.split("[")[1].rstrip("]") for line in dynamic.splitlines() if "(NEEDED)" in line]
+        self.assertGreater(len(names), 5, dynamic)
+        for name in names:
+            if name.startswith("ld-linux"):
+                continue
+            packages = {line.split(":")[0] for line in sh("dpkg-query", "--search", f"*/{name}").splitlines()}
+            self.assertTrue(packages & (base | listed), f"{name} of {packages}")
+
     def test_without_a_working_ingot_all_is_as_before(self):
         broken = self.path("broken")
         os.mkdir(broken)
