@@ -108,7 +108,7 @@ std::string label_of(std::string_view path, const std::vector<BootEntry>& taken)
   const auto first = folder.find('/');
   if (first != std::string_view::npos) {
     const auto vendor = trimmed(folder.substr(first + 1, folder.find('/', first + 1) - first - 1));
-    const auto label = first_characters(vendor, kLongestLabel);
+    auto label = first_characters(vendor, kLongestLabel);
     if (!label.empty() && !same_name(label, "boot") &&
         std::ranges::none_of(taken, [&label](const auto& each) { return each.label == label; }))
       return label;

@@ -11,7 +11,7 @@
 #include "disk/boot/boot_manager.hpp"
 #include "disk/boot/fat_tree.hpp"
 #include "disk/core/units.hpp"
-#include "tests/unit/disk/boot_rig.hpp"
+#include "tests/support/boot_disk.hpp"
 
 namespace ingot::test {
 namespace {

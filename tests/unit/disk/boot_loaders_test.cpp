@@ -6,7 +6,7 @@
 
 #include "disk/boot/entry_text.hpp"
 #include "disk/boot/loaders.hpp"
-#include "tests/unit/disk/boot_rig.hpp"
+#include "tests/support/boot_disk.hpp"
 
 namespace ingot::test {
 namespace {
