@@ -9,6 +9,8 @@ import time
 import guest_root
 
 INGOT = os.environ.get("INGOT", os.path.join(guest_root.HERE, "..", "..", "build", "dev", "agent", "ingot"))
+# Linked with nothing that ingot is not linked with.
+INSPECT_NODE = os.environ.get("INSPECT_NODE", os.path.join(guest_root.HERE, "..", "..", "build", "dev", "tests", "inspect_node"))
 MIB = 1 << 20
 GIB = 1 << 30
 
