@@ -54,7 +54,8 @@ class Machine:
 
     def serials(self):
         """The serial numbers of the disks it has."""
-        return re.findall(r"\bserial=([^, ]+)", " ".join(self.devices))
+        devices = [value for option, value in zip(self.devices, self.devices[1:]) if option == "-device"]
+        return re.findall(r"\bserial=([^, ]+)", " ".join(devices))
 
     def build(self):
         """The kernel and the initramfs, for this machine and others: what run() boots."""

@@ -5,6 +5,7 @@ has() { # has FILTER: jq's filter is true of the inspection's body
 }
 
 check_inspection() {
+  cp /share/inspect_node /tmp
   modprobe -a e1000e ipmi_si ipmi_devintf
   for _ in $(seq 200); do
     [ -c /dev/ipmi0 ] && [ -e /sys/class/net/eth0 ] && break
@@ -15,7 +16,7 @@ check_inspection() {
   ip addr add 192.0.2.9/24 dev eth0
   ip link set dev eth0 up
   for _ in $(seq 100); do [ "$(cat /sys/class/net/eth0/carrier)" != 1 ] || break; sleep 0.1; done
-  echo '{"collectors": ["default", "logs"]}' | /share/inspect_node >/tmp/answer.json
+  echo '{"collectors": ["default", "logs"]}' | /tmp/inspect_node >/tmp/answer.json
   jq .body /tmp/answer.json >/tmp/body.json
   has '.error == null'
   has '.inventory.interfaces | map(select(.name == "eth0")) == [{name: "eth0", mac_address: "52:54:00:12:34:56",
@@ -39,9 +40,9 @@ check_inspection() {
   has '.logs | startswith("H4sI")'
   # The table of the firmware says the same as the kernel's entries of it.
   modprobe dmi_sysfs
-  echo '{"collectors": ["default"]}' | /share/inspect_node | jq -e '.body.inventory.memory.physical_mb == 1536'
+  echo '{"collectors": ["default"]}' | /tmp/inspect_node | jq -e '.body.inventory.memory.physical_mb == 1536'
   # Without the BMC's device.
   rmmod ipmi_devintf
-  echo '{"collectors": ["default"]}' | /share/inspect_node | jq .body >/tmp/body.json
+  echo '{"collectors": ["default"]}' | /tmp/inspect_node | jq .body >/tmp/body.json
   has '.inventory.bmc_address == null and .inventory.bmc_v6address == null and (.inventory | has("bmc_mac") | not)'
 }
