@@ -1,6 +1,7 @@
 #include "imaging/stream_image.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -19,6 +20,16 @@
 
 namespace ingot::imaging {
 namespace {
+
+Result<void> check_permitted(ImageFormat format, const std::vector<ImageFormat>& permitted) {
+  if (permitted.empty() || std::ranges::count(permitted, format) > 0) return {};
+  std::vector<std::string_view> names;
+  for (const auto each : permitted) names.push_back(name(each));
+  return fail(Errc::image_unsupported,
+              fmt::format("the image is {}, and only {} may be written here", name(format),
+                          fmt::join(names, ", ")),
+              "convert the image to one of these, or permit its format");
+}
 
 // How long the rest of an image that cannot be decoded is read only to learn its digest.
 constexpr std::chrono::seconds kExplainPatience{9};
@@ -80,7 +91,7 @@ class Streaming {
     INGOT_TRY_ASSIGN(const ProbeResult probe,
                      probe_image(head, request_.declared, request_.allow_unrecognized));
     outcome_.format = probe.format;
-    return {};
+    return check_permitted(probe.format, request_.permitted);
   }
 
   Result<std::uint64_t> decode(ByteStream& image) {

@@ -22,6 +22,7 @@ struct ImageRequest {
   std::vector<std::string> urls;        ///< mirrors of one object; at least one
   std::optional<Digest> expected;       ///< nothing: the caller accepts an unverified image
   std::optional<ImageFormat> declared;  ///< nothing: by content
+  std::vector<ImageFormat> permitted;   ///< no other is written; empty: all are
   bool allow_unrecognized = false;      ///< raw data with no partition table or file system
   TransferOptions transfer;
   std::size_t hold_limit = 32 * MiB;  ///< image bytes held in memory until they can be placed

@@ -17,7 +17,8 @@ namespace {
 
 // In the order in which --help shows them.
 constexpr std::unique_ptr<CommandGrammar> (*kCommands[])(CLI::App&) = {
-    write_grammar, verify_grammar, erase_grammar, image_info_grammar, devices_grammar,
+    write_grammar,      verify_grammar,  erase_grammar,
+    image_info_grammar, devices_grammar, agent_grammar,
 };
 
 Result<Command> parse(const std::vector<std::string>& words) {

@@ -14,6 +14,9 @@ int run_command(const VerifyOptions& options);
 int run_command(const EraseCommandOptions& options);
 int run_command(const ImageInfoOptions& options);
 
+/// Until the machine is switched off; the three signals end it as well.
+int run_command(const AgentCommandOptions& options);
+
 int run_command(const DevicesOptions& options);
 int run_command(const ShowText& show);
 

@@ -69,6 +69,7 @@ std::unique_ptr<CommandGrammar> verify_grammar(CLI::App& ingot);
 std::unique_ptr<CommandGrammar> erase_grammar(CLI::App& ingot);
 std::unique_ptr<CommandGrammar> image_info_grammar(CLI::App& ingot);
 std::unique_ptr<CommandGrammar> devices_grammar(CLI::App& ingot);
+std::unique_ptr<CommandGrammar> agent_grammar(CLI::App& ingot);
 
 /// Group "Network".
 class NetworkGrammar {

@@ -11,6 +11,7 @@ Examples:
   ingot write --osimage ubuntu.yaml --device /dev/sda
   ingot image-info https://example.org/debian-12.qcow2
   ingot devices
+  ingot agent --api-url http://192.0.2.1:6385
   ingot write --help
 
 Exit codes:
@@ -22,6 +23,7 @@ Exit codes:
   5    image: malformed, unsupported or hostile
   6    device: refused (missing, mounted, in use, read-only, too small, wrong sector size)
   7    write: the device failed
+  8    controller: Ironic could not be reached, or said no
   130  cancelled by SIGINT, SIGTERM or SIGHUP; a disk that was touched does not boot)";
 
 const std::string_view kWriteAbout =
@@ -139,5 +141,36 @@ docs/root-device-hints.md the hints.
 Exit codes:
   0 done (no disks at all is no error)   2 usage
   6 a named device is missing or no whole disk, or the hints choose no disk)";
+
+const std::string_view kAgentAbout =
+    "The Ironic agent: runs in the RAM disk that Ironic or Metal3 boots, looks its node up, and "
+    "does\n"
+    "what the conductor orders: cleans disks, writes images, says how far it is. Ironic cannot "
+    "tell\n"
+    "it from ironic-python-agent.";
+
+const std::string_view kAgentFooter = R"(
+Examples:
+  In the RAM disk, with everything on the kernel command line (ipa-api-url=…):
+    ingot agent
+  Against a test Ironic, with a loop device as the node's only disk:
+    ingot agent --api-url http://127.0.0.1:6385 --listen 127.0.0.1:9999 --advertise-host 127.0.0.1 \
+      --mac 52:54:00:aa:00:01 --only-device /dev/loop0 --power exit --run-dir /tmp/agent
+
+Parameters:
+  Kernel command line, then config file, then options; the later counts. The names are those of
+  ironic-python-agent: ipa-api-url, ipa-insecure, ipa-agent-token, … docs/agent.md lists them.
+
+Disks:
+  Which one is written, the node's root device hints say; `ingot devices --root-device-hints` shows
+  what they choose. A disk that the running system needs is refused, whatever the conductor says.
+
+Power:
+  The machine is only switched off where ingot.allow-power=1 is on the kernel command line, or
+  process 1 was started with INGOT_RAMDISK=1 or SYSTEMD_IN_INITRD=1.
+
+Ends:
+  When the machine is switched off (0 with --power exit), or by SIGINT, SIGTERM or SIGHUP (130); a
+  disk that was being written then does not boot.)";
 
 }  // namespace ingot::agent

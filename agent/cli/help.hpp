@@ -11,5 +11,6 @@ extern const std::string_view kVerifyAbout, kVerifyFooter;
 extern const std::string_view kEraseAbout, kEraseFooter;
 extern const std::string_view kInfoAbout, kInfoFooter;
 extern const std::string_view kDevicesAbout, kDevicesFooter;
+extern const std::string_view kAgentAbout, kAgentFooter;
 
 }  // namespace ingot::agent

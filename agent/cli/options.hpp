@@ -1,11 +1,13 @@
 /// What a command line asks for, parsed and checked for form.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "agent/ironic/parameters.hpp"
 #include "agent/job/network.hpp"
 #include "agent/job/request.hpp"
 
@@ -56,12 +58,26 @@ struct DevicesOptions {
   bool json = false;
 };
 
+/// `ingot agent`: what overrides kernel command line and config file. Empty: does not.
+struct AgentCommandOptions {
+  std::string cmdline = "/proc/cmdline";
+  std::optional<std::string> config;  ///< nothing: where ironic-python-agent has its own
+  std::vector<std::string> api_urls;
+  std::string listen_address;  ///< with `listen_port`
+  std::optional<std::uint16_t> listen_port;
+  std::string advertise_host, advertise_protocol;
+  std::optional<std::uint16_t> advertise_port;
+  std::string run_dir;
+  std::vector<std::string> macs, only_devices;
+  PowerMode power = PowerMode::real;
+};
+
 /// `--help` and `--version`: text for standard output.
 struct ShowText {
   std::string text;
 };
 
 using Command = std::variant<ShowText, WriteOptions, VerifyOptions, EraseCommandOptions,
-                             ImageInfoOptions, DevicesOptions>;
+                             ImageInfoOptions, DevicesOptions, AgentCommandOptions>;
 
 }  // namespace ingot::agent

@@ -49,12 +49,12 @@ struct TlsServerOptions {
 };
 
 struct HttpServerOptions {
-  std::vector<std::string> addresses;  ///< IP addresses; "::" takes IPv4 as well
-  std::uint16_t port = 0;              ///< 0: any
+  std::vector<std::string> addresses{};  ///< IP addresses; "::" takes IPv4 as well
+  std::uint16_t port = 0;                ///< 0: any
   TlsServerOptions tls{};
-  std::size_t header_limit = 16UL << 10;   ///< bytes
-  std::size_t body_limit = 96UL << 20;     ///< bytes; a config drive of 64 MiB as base64 and more
-  std::size_t max_connections = 64;        ///< further ones are closed at once
+  std::size_t header_limit = 16UL << 10;  ///< bytes
+  std::size_t body_limit = 96UL << 20;    ///< bytes; a config drive of 64 MiB as base64 and more
+  std::size_t max_connections = 64;       ///< further ones are closed at once
   std::size_t max_requests_per_connection = 1000;
   std::chrono::milliseconds header_timeout{10'000};  ///< from the first byte, or the accept
   std::chrono::milliseconds body_timeout{60'000};    ///< whole body

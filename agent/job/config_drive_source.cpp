@@ -84,6 +84,10 @@ Result<imaging::ConfigDrive> load_existing(const std::string& value,
     if (!bytes) return tl::unexpected(bytes.error().with_context(std::string(kOption)));
     return with_context(imaging::open_config_drive(*bytes), what);
   }
+  // Who named it from elsewhere has no files here.
+  if (!transfer.allow_file)
+    return with_context(imaging::open_config_drive(std::as_bytes(std::span(value))),
+                        "the config drive in base64");
   struct stat status {};
   if (value == "-" || ::stat(value.c_str(), &status) == 0) {
     INGOT_TRY_ASSIGN(const SecretBytes bytes,

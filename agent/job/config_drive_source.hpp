@@ -14,7 +14,9 @@ namespace ingot::agent {
 
 /// The options as given; empty: not given. Holds secrets (base64 text): never log one.
 struct ConfigDriveOptions {
-  std::string config_drive{};  ///< FILE, http(s) URL, base64 text, or "-" for standard input
+  /// FILE, http(s) URL, base64 text, or "-" for standard input; URL or text alone where the
+  /// transfer's options allow no files.
+  std::string config_drive{};
   std::string user_data{}, meta_data{}, network_data{};  ///< files, or "-" for one of them
 
   [[nodiscard]] bool wanted() const {

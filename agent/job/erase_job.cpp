@@ -24,8 +24,10 @@ DiskState state_of(disk::EraseState state) {
 
 ErasedDisk erased_disk(disk::EraseMethod method, const disk::EraseOutcome& outcome) {
   const auto& found = outcome.found;
-  ErasedDisk erased{std::string(disk::name(method)), outcome.how, 0, {}};
+  ErasedDisk erased{std::string(disk::name(method)), outcome.how, 0, {}, {}, 0};
   if (!found.regions.empty()) erased.partitions = found.regions.size() - 1;
+  for (const auto& region : found.regions)
+    if (!region.partition_type.empty()) erased.partition_types.push_back(region.partition_type);
   for (const auto& signature : found.signatures)
     erased.signatures.push_back(
         {signature.offset, signature.type, found.regions[signature.region].name});

@@ -22,6 +22,12 @@ void trust_digest(imaging::TransferOptions& transfer, bool untouched) {
   transfer.leave_https = untouched;
 }
 
+Result<void> check_md5(const ImageJob& job) {
+  if (job.md5_allowed || job.request.expected->type != DigestType::md5) return {};
+  return fail(Errc::usage_checksum, "the image's checksum is md5, which is not allowed here",
+              "name a sha256 or sha512 checksum");
+}
+
 }  // namespace
 
 StreamedImage streamed_image(const imaging::ImageOutcome& outcome) {
@@ -34,6 +40,7 @@ Result<ImageJob> image_job(const ImageOptions& image, const ResourceOptions& res
   ImageJob job;
   job.request.urls = image.urls;
   const ChecksumRequest& checksum = image.checksum;
+  job.md5_allowed = image.md5_allowed || checksum.type == DigestType::md5;
   if (checksum.value_or_url.empty() && !image.no_checksum_accepted)
     return fail(Errc::usage_checksum, "no checksum: nothing would tell whether the image is right",
                 "name the image's checksum, or the URL of a list that has it");
@@ -42,9 +49,11 @@ Result<ImageJob> image_job(const ImageOptions& image, const ResourceOptions& res
     job.checksum = checksum;
   } else if (!checksum.value_or_url.empty()) {
     INGOT_TRY_ASSIGN(job.request.expected, parse_checksum(checksum.value_or_url, checksum.type));
+    INGOT_TRY(check_md5(job));
     trust_digest(job.request.transfer, true);
   }
   job.request.declared = image.format;
+  job.request.permitted = image.permitted;
   job.request.allow_unrecognized = image.allow_unrecognized;
   INGOT_TRY_ASSIGN(const MemoryBudget budget, split_memory(resources.memory_limit));
   job.request.ring_blocks = budget.ring_blocks;
@@ -80,6 +89,7 @@ Result<void> find_expected_digest(ImageJob& job, JobListener& listener, std::sto
   auto digest = imaging::find_checksum(*list, image, job.checksum.type);
   if (!digest) return tl::unexpected(digest.error().with_context("in " + redacted(url)));
   job.request.expected = *std::move(digest);
+  INGOT_TRY(check_md5(job));
   // A list that starts at an https URL came by https all the way: its redirects do not leave that.
   const bool over_https = imaging::is_https(url) && !job.request.transfer.tls_insecure;
   trust_digest(job.request.transfer, over_https);

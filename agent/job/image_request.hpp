@@ -11,6 +11,7 @@ namespace ingot::agent {
 struct ImageJob {
   imaging::ImageRequest request;    ///< `expected` is left open if `checksum` is a URL
   ChecksumRequest checksum;         ///< a checksum file to be asked, or nothing
+  bool md5_allowed = true;          ///< where `checksum` names no type
   std::size_t writer_buffers = 24;  ///< of 1 MiB
 
   /// Whether anything will tell that the image is the right one.

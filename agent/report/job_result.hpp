@@ -63,6 +63,7 @@ struct ErasedDisk {
   std::string how;                    ///< of a secure erase, else ""
   std::size_t partitions = 0;         ///< that were found
   std::vector<Signature> signatures;  ///< that were found
+  std::vector<std::string> partition_types;  ///< of those: a GUID in lower case, or "0x83"
   std::uint64_t disk_size = 0;        ///< bytes
 };
 

@@ -2,6 +2,9 @@
 
 #include <unistd.h>
 
+#include <array>
+#include <cstdint>
+
 #include "agent/text/write_all.hpp"
 
 namespace ingot::agent {
@@ -11,6 +14,37 @@ std::string printable(std::string_view text) {
   for (char& c : out) {
     if (c == '\n' || c == '\t' || c == '\r') c = ' ';
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  return out;
+}
+
+std::string utf8(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const auto byte = static_cast<unsigned char>(text[at]);
+    const std::size_t length = byte < 0x80       ? 1
+                               : byte >> 5 == 6  ? 2
+                               : byte >> 4 == 14 ? 3
+                               : byte >> 3 == 30 ? 4
+                                                 : 0;
+    bool good = length != 0 && at + length <= text.size();
+    std::uint32_t code = length < 2 ? byte : byte & (0x7FU >> length);
+    for (std::size_t i = 1; good && i < length; ++i) {
+      const auto next = static_cast<unsigned char>(text[at + i]);
+      good = next >> 6 == 2;
+      code = code << 6 | (next & 0x3FU);
+    }
+    static constexpr std::array<std::uint32_t, 5> kLeast = {0, 0, 0x80, 0x800, 0x10000};
+    good = good && code >= kLeast[length] && code <= 0x10FFFF && (code < 0xD800 || code > 0xDFFF);
+    if (good) {
+      out += text.substr(at, length);
+      at += length;
+    } else {
+      out += "\xEF\xBF\xBD";
+      ++at;
+    }
   }
   return out;
 }

@@ -1,4 +1,4 @@
-/// Text for people on standard error.
+/// Text from anywhere, for people on standard error and for JSON.
 #pragma once
 
 #include <string>
@@ -9,6 +9,10 @@ namespace ingot::agent {
 /// `text` with control characters (escape sequences of a hostile server or label) replaced by '?'.
 /// Line ends become blanks: one message is one line.
 [[nodiscard]] std::string printable(std::string_view text);
+
+/// Text of any origin as the UTF-8 that JSON needs: a byte that is none of it (of a path, a server's
+/// words) becomes U+FFFD.
+[[nodiscard]] std::string utf8(std::string_view text);
 
 /// Writes "ingot: <text>" and a line end to standard error, as one write.
 void say(std::string_view text);

@@ -1,0 +1,184 @@
+// `ingot agent`.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <stop_token>
+
+#include "agent/cli/commands.hpp"
+#include "agent/cli/exit_code.hpp"
+#include "agent/cli/grammar.hpp"
+#include "agent/cli/help.hpp"
+#include "agent/ironic/agent.hpp"
+#include "agent/job/signal_watch.hpp"
+#include "agent/text/text.hpp"
+
+namespace ingot::agent {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Where ironic-python-agent has its configuration; a RAM disk made for it stays as it is.
+constexpr const char* kConfigFile = "/etc/ironic-python-agent/ironic-python-agent.conf";
+constexpr const char* kConfigDirectory = "/etc/ironic-python-agent.d";
+
+std::optional<std::uint16_t> port_of(std::string_view text) {
+  std::uint16_t port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return port;
+}
+
+class AgentGrammar final : public CommandGrammar {
+ public:
+  explicit AgentGrammar(CLI::App& app) : CommandGrammar(app) {
+    const OptionGroup parameters(app, "Parameters");
+    parameters.value("--cmdline", options_.cmdline, "FILE",
+                     "kernel command line with ipa-…=… (default: /proc/cmdline)");
+    parameters.value("--config", config_, "FILE",
+                     "INI file as ironic-python-agent has it (default:\n"
+                     "its own places, where they exist)");
+    parameters.each("--api-url", urls_, "URL",
+                    "Ironic's API, without /v1; again: another to turn\nto (ipa-api-url)");
+    const OptionGroup server(app, "Server");
+    server.value("--listen", listen_, "ADDR:PORT",
+                 "where the conductor's commands come in\n"
+                 "(default: every address, port 9999)");
+    server.value("--advertise-host", options_.advertise_host, "HOST",
+                 "address told to Ironic (default: the one that\nleads to its API)");
+    server.value("--advertise-port", port_, "PORT",
+                 "port told to Ironic (default: that of --listen)");
+    server.value("--advertise-protocol", options_.advertise_protocol, "PROTOCOL",
+                 "http or https (default: https with a certificate\n"
+                 "of its own, where the API takes one)");
+    server.value("--run-dir", options_.run_dir, "DIR",
+                 "token, key and certificate of this boot, for a\nrestart (default: /run/ingot)");
+    const OptionGroup machine(app, "Machine");
+    machine.each("--mac", options_.macs, "MAC", "instead of the machine's own; again: one more");
+    machine.each("--only-device", options_.only_devices, "DEV",
+                 "the only disk there is for it; again: one more");
+    machine.value("--power", power_, "MODE",
+                  "real (default), or exit: where the machine would\n"
+                  "be switched off, the process ends");
+  }
+
+  Result<Command> understand() override {
+    if (given("--config")) options_.config = config_;
+    for (const std::string& url : urls_) {
+      auto parsed = parse_api_urls(url);
+      if (!parsed) return wrong("--api-url: " + parsed.error().message(), "agent");
+      options_.api_urls.insert(options_.api_urls.end(), parsed->begin(), parsed->end());
+    }
+    INGOT_TRY(understand_listen());
+    if (given("--advertise-port")) {
+      options_.advertise_port = port_of(port_);
+      if (!options_.advertise_port)
+        return wrong("--advertise-port: '" + port_ + "' is no port", "agent");
+    }
+    const std::string& protocol = options_.advertise_protocol;
+    if (given("--advertise-protocol") && protocol != "http" && protocol != "https")
+      return wrong("--advertise-protocol: '" + protocol + "' is neither http nor https", "agent");
+    if (power_ != "real" && power_ != "exit")
+      return wrong("--power: '" + power_ + "' is neither real nor exit", "agent");
+    options_.power = power_ == "exit" ? PowerMode::exit : PowerMode::real;
+    for (std::string& mac : options_.macs) {
+      std::ranges::transform(mac, mac.begin(),
+                             [](unsigned char c) { return c >= 'A' && c <= 'F' ? c + 32 : c; });
+      if (!is_mac(mac)) return wrong("--mac: '" + mac + "' is no MAC address", "agent");
+    }
+    return options_;
+  }
+
+ private:
+  Result<void> understand_listen() {
+    if (!given("--listen")) return {};
+    const auto colon = listen_.rfind(':');
+    if (colon != std::string::npos) options_.listen_port = port_of(listen_.substr(colon + 1));
+    if (!options_.listen_port)
+      return wrong("--listen: '" + listen_ + "' is not of the form ADDR:PORT", "agent");
+    options_.listen_address = listen_.substr(0, colon);
+    if (options_.listen_address.starts_with('[') && options_.listen_address.ends_with(']'))
+      options_.listen_address = options_.listen_address.substr(1, colon - 2);
+    return {};
+  }
+
+  static bool is_mac(std::string_view text) {
+    if (text.size() != 17) return false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      const bool digit = (text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f');
+      if (i % 3 == 2 ? text[i] != ':' : !digit) return false;
+    }
+    return true;
+  }
+
+  AgentCommandOptions options_;
+  std::string config_, listen_, port_, power_ = "real";
+  std::vector<std::string> urls_;
+};
+
+// The kernel command line first; a config file knows better, and who starts us best.
+Result<AgentOptions> agent_options(const AgentCommandOptions& given) {
+  AgentOptions options;
+  std::ifstream file(given.cmdline);
+  const std::string line{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  if (!file.is_open())
+    return fail(Errc::usage_option, fmt::format("--cmdline {}: it cannot be read", given.cmdline),
+                "name a file that holds a kernel command line");
+  auto problems = apply_kernel_command_line(options, line);
+  std::vector<std::string> files;
+  if (given.config) {
+    files = {*given.config};
+  } else {
+    std::error_code error;
+    if (fs::exists(kConfigFile, error)) files.emplace_back(kConfigFile);
+    for (const auto& entry : fs::directory_iterator(kConfigDirectory, error))
+      if (entry.path().extension() == ".conf") files.push_back(entry.path());
+    std::ranges::sort(files.begin() + (files.empty() ? 0 : 1), files.end());
+  }
+  for (const std::string& name : files) {
+    INGOT_TRY_ASSIGN(const auto more, apply_config_file(options, name));
+    problems.insert(problems.end(), more.begin(), more.end());
+  }
+  for (const std::string& problem : problems) say("warning: " + problem);
+  if (!given.api_urls.empty()) options.api_urls = given.api_urls;
+  if (given.listen_port) {
+    options.listen_address = given.listen_address;
+    options.listen_port = *given.listen_port;
+  }
+  if (!given.advertise_host.empty()) options.advertise_host = given.advertise_host;
+  if (given.advertise_port) options.advertise_port = *given.advertise_port;
+  if (!given.advertise_protocol.empty()) options.advertise_protocol = given.advertise_protocol;
+  if (!given.run_dir.empty()) options.run_dir = given.run_dir;
+  options.macs = given.macs;
+  options.only_disks = given.only_devices;
+  options.power = given.power;
+  return options;
+}
+
+}  // namespace
+
+std::unique_ptr<CommandGrammar> agent_grammar(CLI::App& ingot) {
+  return std::make_unique<AgentGrammar>(
+      add_command(ingot, "agent", "serve an Ironic conductor", kAgentAbout, kAgentFooter));
+}
+
+int run_command(const AgentCommandOptions& given) {
+  std::stop_source stop;
+  // First of all, so that every thread below inherits the blocked signals.
+  const SignalWatch signals([&stop](int signal, int count) {
+    say(count == 1 ? fmt::format("stopping: {}", signal_name(signal))
+                   : std::string("already stopping; waiting for the disk"));
+    stop.request_stop();
+  });
+  const auto options = agent_options(given);
+  if (!options) return complain(options.error());
+  const auto ended = run_agent(*options, stop.get_token());
+  if (!ended) return complain(ended.error());
+  return *ended == AgentEnd::powered_off ? kExitDone : kExitCancelled;
+}
+
+}  // namespace ingot::agent

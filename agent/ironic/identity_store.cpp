@@ -1,0 +1,101 @@
+#include "agent/ironic/identity_store.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/json.hpp>
+#include <cerrno>
+
+#include "agent/ironic/json_text.hpp"
+#include "agent/text/write_all.hpp"
+#include "disk/core/unique_fd.hpp"
+
+namespace ingot::agent {
+namespace {
+
+namespace json = boost::json;
+
+constexpr const char* kAdvice = "make the directory writable for root, or give another --run-dir";
+
+std::string content_of(const std::string& path) {
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  struct stat status {};
+  // Only what this user wrote for himself counts.
+  if (!file || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode) ||
+      status.st_uid != ::geteuid() || (status.st_mode & 077) != 0)
+    return {};
+  std::string text(64UL << 10, '\0');
+  const ssize_t got = ::read(file.get(), text.data(), text.size());
+  text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+  return text;
+}
+
+Result<std::string> named_content(const std::string& path, const char* option) {
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::string text(1UL << 20, '\0');
+  const ssize_t got = file ? ::read(file.get(), text.data(), text.size()) : -1;
+  if (got < 0)
+    return tl::unexpected(system_error(Errc::usage_option, fmt::format("{} {}", option, path),
+                                       errno, "name a PEM file that can be read"));
+  text.resize(static_cast<std::size_t>(got));
+  return text;
+}
+
+}  // namespace
+
+Result<TlsIdentity> read_tls_identity(const std::string& certificate_file,
+                                      const std::string& key_file) {
+  TlsIdentity identity;
+  INGOT_TRY_ASSIGN(identity.certificate, named_content(certificate_file, "tls_cert_file"));
+  INGOT_TRY_ASSIGN(identity.private_key, named_content(key_file, "tls_key_file"));
+  return identity;
+}
+
+std::optional<SavedToken> IdentityStore::token() const {
+  const auto parsed = parse_json_object(content_of(directory_ + "/agent.json"));
+  if (!parsed) return std::nullopt;
+  SavedToken saved{string_in(*parsed, "node_uuid"), string_in(*parsed, "token"),
+                   string_in(*parsed, "callback_url")};
+  if (saved.node_uuid.empty() || saved.token.empty()) return std::nullopt;
+  return saved;
+}
+
+std::optional<TlsIdentity> IdentityStore::tls() const {
+  TlsIdentity identity{content_of(directory_ + "/agent.key"),
+                       content_of(directory_ + "/agent.crt")};
+  if (identity.private_key.empty() || identity.certificate.empty()) return std::nullopt;
+  return identity;
+}
+
+Result<void> IdentityStore::save(const SavedToken& token) const {
+  return write("agent.json", json::serialize(json::object{{"node_uuid", token.node_uuid},
+                                                          {"token", token.token},
+                                                          {"callback_url", token.callback_url}}));
+}
+
+Result<void> IdentityStore::save(const TlsIdentity& identity) const {
+  INGOT_TRY(write("agent.key", identity.private_key));
+  return write("agent.crt", identity.certificate);
+}
+
+// Whole or not at all, so that a crash leaves the old one.
+Result<void> IdentityStore::write(const std::string& name, const std::string& content) const {
+  constexpr std::chrono::seconds kPatience{10};
+  const std::string path = directory_ + "/" + name, draft = path + ".new";
+  if (::mkdir(directory_.c_str(), 0700) != 0 && errno != EEXIST)
+    return tl::unexpected(system_error(Errc::usage_option, "making " + directory_, errno, kAdvice));
+  ::unlink(draft.c_str());
+  const UniqueFd file(
+      ::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!file)
+    return tl::unexpected(system_error(Errc::usage_option, "writing " + path, errno, kAdvice));
+  const int error = write_all(file.get(), content, kPatience);
+  if (error != 0 || ::rename(draft.c_str(), path.c_str()) != 0)
+    return tl::unexpected(
+        system_error(Errc::usage_option, "writing " + path, error != 0 ? error : errno, kAdvice));
+  return {};
+}
+
+}  // namespace ingot::agent

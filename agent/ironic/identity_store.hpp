@@ -1,0 +1,41 @@
+/// IdentityStore: what a restarted agent needs to be the same one for the conductor, which gives
+/// the token out once and takes no other certificate in the same boot.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "agent/ironic/tls_identity.hpp"
+#include "disk/core/error.hpp"
+
+namespace ingot::agent {
+
+/// Secret.
+struct SavedToken {
+  std::string node_uuid, token, callback_url;
+};
+
+/// A certificate and key that somebody else made. Errors: usage.option (one of them is missing,
+/// cannot be read, or is empty).
+Result<TlsIdentity> read_tls_identity(const std::string& certificate_file,
+                                      const std::string& key_file);
+
+/// Files of mode 0600 in a directory of mode 0700 that is gone after a reboot (/run/ingot). What
+/// cannot be read counts as absent.
+class IdentityStore {
+ public:
+  explicit IdentityStore(std::string directory) : directory_(std::move(directory)) {}
+
+  [[nodiscard]] std::optional<SavedToken> token() const;
+  [[nodiscard]] std::optional<TlsIdentity> tls() const;
+  /// Errors: usage.option (the directory or a file cannot be written).
+  Result<void> save(const SavedToken& token) const;
+  Result<void> save(const TlsIdentity& identity) const;
+
+ private:
+  Result<void> write(const std::string& name, const std::string& content) const;
+
+  const std::string directory_;
+};
+
+}  // namespace ingot::agent

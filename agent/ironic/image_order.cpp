@@ -1,0 +1,220 @@
+#include "agent/ironic/image_order.hpp"
+
+#include <fmt/format.h>
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <utility>
+
+#include "agent/ironic/json_text.hpp"
+#include "agent/job/root_device_hints.hpp"
+
+namespace ingot::agent {
+namespace {
+
+namespace json = boost::json;
+
+std::vector<std::string> urls_of(const json::object& image_info) {
+  std::vector<std::string> urls;
+  const json::value* value = image_info.if_contains("urls");
+  if (value != nullptr && value->is_array())
+    for (const auto& url : value->get_array())
+      if (url.is_string() && !url.get_string().empty()) urls.emplace_back(url.get_string());
+  return urls;
+}
+
+// Which checksum counts, by ironic-python-agent's rules: the pair first, then the single one.
+Result<ChecksumRequest> checksum_of(const json::object& image_info) {
+  const std::string algorithm = string_in(image_info, "os_hash_algo");
+  const std::string value = string_in(image_info, "os_hash_value");
+  const std::string single = string_in(image_info, "checksum");
+  if (!algorithm.empty() && !value.empty()) {
+    auto type = parse_digest_type(algorithm);
+    if (type) return ChecksumRequest{value, *type};
+    if (single.empty()) return tl::unexpected(type.error());
+  }
+  return ChecksumRequest{single, std::nullopt};
+}
+
+// Bytes of base64 text, or nothing.
+std::optional<std::string> decoded(const std::string& text) {
+  if (text.empty() || text.size() % 4 != 0 || text.size() > 64UL << 10) return std::nullopt;
+  std::string bytes(text.size() / 4 * 3, '\0');
+  const int length = ::EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
+                                       reinterpret_cast<const unsigned char*>(text.data()),
+                                       static_cast<int>(text.size()));
+  if (length < 0) return std::nullopt;
+  bytes.resize(static_cast<std::size_t>(length) -
+               static_cast<std::size_t>(std::ranges::count(text.substr(text.size() - 2), '=')));
+  return bytes;
+}
+
+bool fit_for_header(const std::string& value) {
+  return std::ranges::none_of(value, [](unsigned char c) { return c < 0x20 || c == 0x7F; });
+}
+
+// Credentials and proxies, which only Ironic's form has.
+std::optional<AgentError> add_access(const json::object& image_info,
+                                     imaging::TransferOptions& transfer) {
+  const std::string strategy = string_in(image_info, "image_server_auth_strategy");
+  if (strategy == "http_basic") {
+    transfer.user = string_in(image_info, "image_server_user");
+    transfer.password = string_in(image_info, "image_server_password");
+    if (transfer.user.empty() || transfer.password.empty())
+      return invalid_parameters(
+          "image_server_auth_strategy is http_basic, but image_server_user or "
+          "image_server_password is missing");
+  } else if (!strategy.empty() && strategy != "noauth") {
+    return invalid_parameters(
+        fmt::format("image_server_auth_strategy {} is not known; http_basic is", strategy));
+  }
+  if (const std::string text = string_in(image_info, "image_request_authorization");
+      !text.empty()) {
+    const auto value = decoded(text);
+    if (!value || !fit_for_header(*value))
+      return invalid_parameters("image_request_authorization is no base64 of a header's value");
+    transfer.authorization = *value;
+    transfer.user.clear();
+    transfer.password.clear();
+  }
+  if (const json::object* proxies = object_in(image_info, "proxies")) {
+    const bool secure = urls_of(image_info).front().starts_with("https:");
+    transfer.proxy = string_in(*proxies, secure ? "https" : "http");
+    transfer.no_proxy = string_in(image_info, "no_proxy");
+  }
+  return std::nullopt;
+}
+
+// Names that Ironic has for formats; nothing: by content.
+tl::expected<std::optional<imaging::ImageFormat>, AgentError> format_of(const std::string& name) {
+  if (name.empty() || name == "unknown") return std::nullopt;
+  if (name == "gpt") return imaging::ImageFormat::raw;
+  if (name == "vpc") return imaging::ImageFormat::vhd;
+  if (const auto format = imaging::image_format_from(name)) return format;
+  return tl::unexpected(failure(
+      "InvalidImage", fmt::format("disk_format {} is not known: raw, qcow2, vmdk, vhd, vhdx and "
+                                  "vdi are. Convert the image with qemu-img convert -O qcow2",
+                                  name)));
+}
+
+std::vector<imaging::ImageFormat> permitted_of(const std::vector<std::string>& names) {
+  std::vector<imaging::ImageFormat> formats;
+  for (const std::string& name : names) {
+    // Both are written as they are.
+    const auto format = name == "gpt" || name == "iso" ? imaging::ImageFormat::raw
+                        : name == "vpc"                ? imaging::ImageFormat::vhd
+                                                       : imaging::image_format_from(name);
+    if (format && std::ranges::count(formats, *format) == 0) formats.push_back(*format);
+  }
+  return formats;
+}
+
+tl::expected<WriteRequest, AgentError> request_for(const std::string& config_drive,
+                                                   const OrderContext& context) {
+  WriteRequest request;
+  request.image.md5_allowed = context.policy.md5_allowed;
+  request.image.permitted = permitted_of(context.policy.permitted_formats);
+  request.transfer.ca_file = context.options.ca_file;
+  request.transfer.tls_insecure = context.options.tls_insecure;
+  request.transfer.allow_file = false;
+  request.config_drive.config_drive = config_drive;
+  request.target.only = context.options.only_disks;
+  request.target.yes = true;
+  // What old metadata on the disk assembled, nobody needs; the running system's disk stays refused.
+  request.target.force = true;
+  const std::string hints = root_device_hints_of(context.node);
+  auto parsed = parse_root_device_hints(hints.empty() ? "{}" : hints);
+  if (!parsed) return tl::unexpected(agent_error(parsed.error()));
+  request.target.hints = *std::move(parsed);
+  return request;
+}
+
+tl::expected<WriteRequest, AgentError> with_access(
+    const json::object& image_info, tl::expected<WriteRequest, AgentError>& request) {
+  if (request->image.format == imaging::ImageFormat::raw) request->image.permitted.clear();
+  if (auto wrong = add_access(image_info, request->transfer))
+    return tl::unexpected(*std::move(wrong));
+  return std::move(request);
+}
+
+}  // namespace
+
+std::string root_device_hints_of(const json::object& node) {
+  for (const char* where : {"instance_info", "properties"})
+    if (const json::object* info = object_in(node, where))
+      if (const json::object* hints = object_in(*info, "root_device"))
+        if (!hints->empty()) return json::serialize(*hints);
+  return {};
+}
+
+std::optional<AgentError> check_image_info(const json::object& image_info,
+                                           const ImagePolicy& policy) {
+  constexpr std::size_t kMd5 = 32;  // hexadecimal digits
+  if (string_in(image_info, "id").empty())
+    return invalid_parameters("image_info has no id of the image");
+  if (urls_of(image_info).empty())
+    return invalid_parameters("image_info has no list of the image's urls");
+  const std::string algorithm = string_in(image_info, "os_hash_algo");
+  const std::string value = string_in(image_info, "os_hash_value");
+  const std::string single = string_in(image_info, "checksum");
+  if (algorithm.empty() != value.empty())
+    return invalid_parameters("image_info has one of os_hash_algo and os_hash_value, not both");
+  if (!value.empty()) return std::nullopt;
+  if (single.empty())
+    return invalid_parameters(
+        "image_info has no checksum: os_hash_algo and os_hash_value, or checksum");
+  if (!is_checksum_url(single) && single.size() <= kMd5 && !policy.md5_allowed)
+    return invalid_parameters(
+        "the checksum is md5, which is not allowed here; name a sha256 or sha512 checksum");
+  return std::nullopt;
+}
+
+tl::expected<WriteRequest, AgentError> write_request(const json::object& image_info,
+                                                     const std::string& config_drive,
+                                                     const OrderContext& context) {
+  if (auto wrong = check_image_info(image_info, context.policy))
+    return tl::unexpected(*std::move(wrong));
+  if (string_in(image_info, "image_type") == "partition")
+    return tl::unexpected(
+        failure("InvalidImage",
+                "the image is a partition image, and only whole-disk images can be written. Remove "
+                "kernel and ramdisk from the node's instance_info, and name a whole-disk image"));
+  auto request = request_for(
+      config_drive.empty() ? string_in(image_info, "configdrive") : config_drive, context);
+  if (!request) return request;
+  request->image.urls = urls_of(image_info);
+  auto checksum = checksum_of(image_info);
+  if (!checksum) return tl::unexpected(agent_error(checksum.error()));
+  request->image.checksum = *std::move(checksum);
+  auto format = format_of(string_in(image_info, "disk_format"));
+  if (!format) return tl::unexpected(format.error());
+  request->image.format = *format;
+  // What is declared raw is written as it is, whatever list there may be.
+  if (request->image.format == imaging::ImageFormat::raw) return with_access(image_info, request);
+  if (request->image.permitted.empty())
+    return tl::unexpected(failure("InvalidImage",
+                                  "Ironic permits no format of images that is known. "
+                                  "Correct [conductor]permitted_image_formats"));
+  return with_access(image_info, request);
+}
+
+tl::expected<WriteRequest, AgentError> write_request_of_properties(const json::object& properties,
+                                                                   const std::string& config_drive,
+                                                                   const OrderContext& context) {
+  auto request = request_for(config_drive, context);
+  if (!request) return request;
+  const std::string url = string_in(properties, "metal3.vcluster.com/image-url");
+  const std::string checksum = string_in(properties, "metal3.vcluster.com/image-checksum");
+  if (url.empty() || checksum.empty())
+    return tl::unexpected(invalid_parameters(
+        "the properties lack metal3.vcluster.com/image-url or metal3.vcluster.com/image-checksum"));
+  const auto type =
+      parse_digest_type(string_in(properties, "metal3.vcluster.com/image-checksum-type"));
+  if (!type) return tl::unexpected(agent_error(type.error()));
+  request->image.urls = {url};
+  request->image.checksum = {checksum, *type};
+  return request;
+}
+
+}  // namespace ingot::agent

@@ -1,0 +1,92 @@
+#include "agent/ironic/json_text.hpp"
+
+#include <algorithm>
+#include <array>
+#include <boost/json.hpp>
+
+#include "disk/core/url_text.hpp"
+
+namespace ingot::agent {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::size_t kDeepest = 32;
+constexpr std::string_view kMask = "***";
+
+bool secret(std::string_view name) {
+  static constexpr std::array kExact{"configdrive",       "system_logs",     "user_data",
+                                     "image_pull_secret", "oci_pull_secret", "rescue_password"};
+  static constexpr std::array kParts{"password", "token", "authorization", "secret"};
+  return std::ranges::any_of(kExact, [&](std::string_view word) { return name == word; }) ||
+         std::ranges::any_of(kParts, [&](std::string_view part) {
+           return name.find(part) != std::string_view::npos;
+         });
+}
+
+}  // namespace
+
+std::optional<json::object> parse_json_object(std::string_view text) {
+  json::parse_options options;
+  options.max_depth = kDeepest;
+  json::error_code error;
+  json::value value = json::parse({text.data(), text.size()}, error, {}, options);
+  if (error || !value.is_object()) return std::nullopt;
+  return std::move(value.get_object());
+}
+
+const json::object* object_in(const json::object& object, std::string_view name) {
+  const json::value* value = object.if_contains({name.data(), name.size()});
+  return value != nullptr ? value->if_object() : nullptr;
+}
+
+std::string string_in(const json::object& object, std::string_view name) {
+  const json::value* value = object.if_contains({name.data(), name.size()});
+  if (value == nullptr || !value->is_string()) return {};
+  return std::string(value->get_string());
+}
+
+std::optional<std::int64_t> integer_in(const json::object& object, std::string_view name) {
+  const json::value* value = object.if_contains({name.data(), name.size()});
+  if (value == nullptr) return std::nullopt;
+  json::error_code error;
+  const auto number = value->to_number<std::int64_t>(error);
+  if (error) return std::nullopt;
+  return number;
+}
+
+std::optional<bool> bool_in(const json::object& object, std::string_view name) {
+  const json::value* value = object.if_contains({name.data(), name.size()});
+  if (value == nullptr) return std::nullopt;
+  if (value->is_bool()) return value->get_bool();
+  if (!value->is_string()) return std::nullopt;
+  const auto& word = value->get_string();
+  for (const auto* yes : {"true", "True", "1", "yes", "on"})
+    if (word == yes) return true;
+  for (const auto* no : {"false", "False", "0", "no", "off"})
+    if (word == no) return false;
+  return std::nullopt;
+}
+
+json::value masked(const json::value& value) {
+  if (value.is_object()) {
+    json::object out;
+    for (const auto& [name, member] : value.get_object()) {
+      const bool hidden = secret({name.data(), name.size()}) && !member.is_null();
+      out[name] = hidden ? json::value(kMask) : masked(member);
+    }
+    return out;
+  }
+  if (value.is_array()) {
+    json::array out;
+    for (const auto& item : value.get_array()) out.push_back(masked(item));
+    return out;
+  }
+  if (value.is_string()) {
+    const std::string_view text(value.get_string());
+    if (text.find("://") != std::string_view::npos) return json::value(redacted(text));
+  }
+  return value;
+}
+
+}  // namespace ingot::agent
