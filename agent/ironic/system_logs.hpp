@@ -28,8 +28,8 @@ struct SystemLogOptions {
 
 /// A tar.gz of the journal (or of /var/log), the kernel's log, what programs say of disks, network
 /// and processes, and `own_log`; without the secrets. A program that is not there is left out, one
-/// that fails or takes too long is there with what it said. What did not fit is named in its member
-/// "not-collected".
+/// that fails or takes too long is there with what it said. The member "not-collected" names those,
+/// and what did not fit.
 ///
 /// Memory   a few times `member_limit`, and the compressed whole.
 /// Errors   cancelled; internal.bug if nothing can be compressed.

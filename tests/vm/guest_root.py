@@ -50,6 +50,8 @@ MODULES = [
     "tcm_loop", "target_core_mod", "target_core_file", "target_core_iblock", "configfs",
     # file systems, and the folder shared with the host
     "ext4", "xfs", "btrfs", "vfat", "nls_cp437", "nls_ascii", "nls_utf8", "nls_iso8859_1", "isofs", "udf", "9p", "9pnet_virtio", "efivarfs",
+    # what inspection looks at
+    "e1000e", "ipmi_si", "ipmi_devintf", "dmi_sysfs",
     # what dm-crypt and cryptsetup ask the kernel's cryptography for
     "aes_generic", "aesni_intel", "xts", "cbc", "essiv", "sha256_generic", "sha512_generic", "algif_skcipher", "algif_hash",
     "crc32c_generic", "crc32c_intel",

@@ -11,6 +11,8 @@ import guest_root
 INGOT = os.environ.get("INGOT", os.path.join(guest_root.HERE, "..", "..", "build", "dev", "agent", "ingot"))
 BOOT_ENTRIES = os.environ.get("BOOT_ENTRIES", os.path.join(guest_root.HERE, "..", "..", "build", "dev", "tests", "boot_entries"))
 OVMF = "/usr/share/OVMF"
+# Linked with nothing that ingot is not linked with.
+INSPECT_NODE = os.environ.get("INSPECT_NODE", os.path.join(guest_root.HERE, "..", "..", "build", "dev", "tests", "inspect_node"))
 MIB = 1 << 20
 GIB = 1 << 30
 
@@ -62,7 +64,8 @@ class Machine:
 
     def serials(self):
         """The serial numbers of the disks it has."""
-        return re.findall(r"\bserial=([^, ]+)", " ".join(self.devices))
+        devices = [value for option, value in zip(self.devices, self.devices[1:]) if option == "-device"]
+        return re.findall(r"\bserial=([^, ]+)", " ".join(devices))
 
     def build(self, *more):
         """The kernel and the initramfs, for this machine and others: what run() boots. `more`: programs besides ingot."""
