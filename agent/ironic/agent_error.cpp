@@ -88,7 +88,14 @@ std::string_view type_of(const Error& error) {
 
 AgentError agent_error(const Error& error) {
   std::string details = error.message();
-  if (!error.advice().empty()) details += ". " + error.advice();
+  std::string advice = error.advice();
+  if (!advice.empty()) {
+    // A sentence of its own, unless it begins with a name: an option, a command, a path.
+    const auto word = advice.substr(0, advice.find(' '));
+    if (word.find_first_not_of("abcdefghijklmnopqrstuvwxyz") == std::string::npos)
+      advice[0] = static_cast<char>(advice[0] - 'a' + 'A');
+    details += ". " + advice;
+  }
   return of_class(type_of(error), fmt::format("{} [{}]", details, name(error.code())));
 }
 

@@ -49,8 +49,8 @@ struct TlsServerOptions {
 };
 
 struct HttpServerOptions {
-  std::vector<std::string> addresses;  ///< IP addresses; "::" takes IPv4 as well
-  std::uint16_t port = 0;              ///< 0: any
+  std::vector<std::string> addresses{};  ///< IP addresses; "::" takes IPv4 as well
+  std::uint16_t port = 0;                ///< 0: any
   TlsServerOptions tls{};
   std::size_t header_limit = 16UL << 10;  ///< bytes
   std::size_t body_limit = 96UL << 20;    ///< bytes; a config drive of 64 MiB as base64 and more

@@ -11,7 +11,9 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -22,6 +24,28 @@
 #include "disk/core/unique_fd.hpp"
 
 namespace ingot::test {
+
+/// While it lives, this thread gets no SIGPIPE: OpenSSL writes to sockets with write(). Other
+/// threads still would: that the server causes none is tested with it.
+class WithoutSigpipe {
+ public:
+  WithoutSigpipe() {
+    ::sigemptyset(&pipe_);
+    ::sigaddset(&pipe_, SIGPIPE);
+    ::pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
+  }
+  ~WithoutSigpipe() {
+    const timespec now{};
+    while (::sigtimedwait(&pipe_, nullptr, &now) == SIGPIPE) {
+    }
+    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  WithoutSigpipe(const WithoutSigpipe&) = delete;
+  WithoutSigpipe& operator=(const WithoutSigpipe&) = delete;
+
+ private:
+  sigset_t pipe_{}, before_{};
+};
 
 struct RawAnswer {
   int status = 0;
@@ -71,6 +95,7 @@ class RawClient {
     }
     tls_.reset(::SSL_new(context.get()));
     ::SSL_set_fd(tls_.get(), socket_.get());
+    const WithoutSigpipe guard;
     const bool done = ::SSL_connect(tls_.get()) == 1;
     ::ERR_clear_error();
     if (!done) tls_.reset();
@@ -83,6 +108,7 @@ class RawClient {
 
   /// Whether the system took all of it.
   bool send(std::string_view text) {
+    const WithoutSigpipe guard;
     while (!text.empty()) {
       const long sent = tls_ ? ::SSL_write(tls_.get(), text.data(), static_cast<int>(text.size()))
                              : ::send(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL);
@@ -133,6 +159,7 @@ class RawClient {
 
  private:
   bool read_more() {
+    const WithoutSigpipe guard;
     char chunk[16384];
     const long count = tls_ ? ::SSL_read(tls_.get(), chunk, sizeof chunk)
                             : ::recv(socket_.get(), chunk, sizeof chunk, 0);
