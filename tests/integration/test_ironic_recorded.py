@@ -349,7 +349,9 @@ class Rules(Replay):
             begin = time.monotonic()
             self.fault(self.post(name, {}, wait=True), 409, "Agent is busy: executing command execute_deploy_step")
             self.assertLess(time.monotonic() - begin, 5)
-        self.assertEqual(self.commands(), [started])
+        [running] = self.commands()
+        self.assertEqual(differences(started, running), [])
+        self.assertEqual(running["id"], started["id"])
         # It heartbeats meanwhile.
         self.fake.wait_for_heartbeats(len(self.fake.heartbeats) + 1)
         self.agent.stop()
