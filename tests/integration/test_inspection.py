@@ -82,7 +82,7 @@ class Inspection(rig.Case):
             mount --rbind /run/cgroup /sys/fs/cgroup
             mount -t tmpfs none /var/log
             mkdir -p /run/systemd/system /run/systemd/journald.conf.d /run/log/journal
-            printf '[Journal]\\nRateLimitBurst=0\\nLineMax=64K\\nRuntimeMaxUse=256M\\n' >/run/systemd/journald.conf.d/test.conf
+            printf '[Journal]\\nRateLimitBurst=0\\nLineMax=64K\\nRuntimeMaxUse=256M\\nReadKMsg=no\\nAudit=no\\n' >/run/systemd/journald.conf.d/test.conf
             ip link set lo up
             for pair in "eth7.5 far7" "eth8.6 far8" "eth9.7 far9"; do
                 set -- $pair

