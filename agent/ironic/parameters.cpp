@@ -73,10 +73,11 @@ template <auto member>
 Problem seconds(AgentOptions& options, const std::string& value) {
   constexpr unsigned kDay = 86'400;
   unsigned number = 0;
-  std::string_view digits = value;  // "30.0" is what some write
-  if (const auto dot = digits.find('.'); dot != std::string_view::npos)
-    digits = digits.substr(0, dot);
-  if (!whole(std::string(digits), number) || number > kDay)
+  const auto dot = std::min(value.find('.'), value.size());
+  // "30.0" is what some write.
+  const bool fraction =
+      value.find_first_not_of("0123456789", std::min(dot + 1, value.size())) == std::string::npos;
+  if (!whole(value.substr(0, dot), number) || !fraction || number > kDay)
     return "is no time of at most a day, in seconds";
   options.*member = std::chrono::seconds(number);
   return nullptr;
