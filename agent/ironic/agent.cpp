@@ -26,6 +26,7 @@
 #include "agent/ironic/inspection.hpp"
 #include "agent/ironic/ironic_client.hpp"
 #include "agent/ironic/node_commands.hpp"
+#include "agent/ironic/mdns.hpp"
 #include "agent/ironic/node_state.hpp"
 #include "agent/ironic/power.hpp"
 #include "agent/ironic/rest_api.hpp"
@@ -340,7 +341,12 @@ class Agent {
 }  // namespace
 
 Result<AgentEnd> run_agent(const AgentOptions& options, const std::stop_token& stop) {
-  return Agent(options, stop).run();
+  AgentOptions found = options;
+  if (const auto named = find_by_mdns(found, MdnsTools::of_this_machine(), stop); !named) {
+    if (stop.stop_requested()) return AgentEnd::stopped;
+    return tl::unexpected(named.error());
+  }
+  return Agent(found, stop).run();
 }
 
 }  // namespace ingot::agent
