@@ -1,10 +1,16 @@
 // The erase steps, on loop devices.
 #include "agent/ironic/cleaning.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 
 #include <boost/json.hpp>
+#include <chrono>
+#include <memory>
+#include <thread>
 
+#include "disk/core/unique_fd.hpp"
 #include "tests/unit/agent/ironic/loop_agent.hpp"
 
 namespace ingot::agent {
@@ -28,6 +34,18 @@ bool has_table(const LoopDevice& disk) {
 bool has_data(const LoopDevice& disk) {
   return test::bytes_of(disk, 8 * MiB, 4) == "MMMM";
 }
+
+// A lock of another program on a disk.
+class Locked {
+ public:
+  Locked(const LoopDevice& disk, int kind)
+      : fd_(::open(disk.path().c_str(), O_RDONLY | O_CLOEXEC)) {
+    EXPECT_EQ(::flock(fd_.get(), kind), 0) << disk.path();
+  }
+
+ private:
+  const UniqueFd fd_;
+};
 
 json::object clean(LoopAgent& agent, const std::string& step, const json::object& node = {}) {
   return agent.step("clean", step, {}, node);
@@ -97,18 +115,24 @@ TEST_F(Cleaning, ReadOnlyDisksArePassedOver) {
 }
 
 TEST_F(Cleaning, ADiskThatFailsIsNamedAndTheOthersAreErased) {
-  const LoopDevice mounted(64 * MiB);
-  const test::Mount mount(mounted.path());
-  LoopAgent agent({&first_, &mounted, &second_});
-  const auto record = clean(agent, "erase_devices_metadata");
+  const Locked locked(first_, LOCK_EX);
+  const auto record = clean(agent_, "erase_devices_metadata");
   EXPECT_EQ(string_in(record, "command_status"), "FAILED");
   EXPECT_EQ(test::error_type(record), "BlockDeviceEraseError");
-  EXPECT_NE(test::error_details(record).find(mounted.path() + ":"), std::string::npos)
+  EXPECT_NE(test::error_details(record).find(first_.path() + ":"), std::string::npos)
       << test::error_details(record);
-  EXPECT_EQ(test::error_details(record).find(first_.path() + ":"), std::string::npos);
-  EXPECT_FALSE(has_table(first_));
+  EXPECT_EQ(test::error_details(record).find(second_.path() + ":"), std::string::npos);
+  EXPECT_TRUE(has_table(first_));
   EXPECT_FALSE(has_table(second_));
-  EXPECT_NE(test::run("blkid -p " + mounted.path()).find("ext4"), std::string::npos);
+}
+
+// Old metadata may have been mounted by whatever runs in the RAM disk.
+TEST_F(Cleaning, AMountedDiskIsErased) {
+  const LoopDevice mounted(64 * MiB);
+  const test::Mount mount(mounted.path());
+  LoopAgent agent({&mounted});
+  EXPECT_EQ(test::status_of(clean(agent, "erase_devices_metadata")), "SUCCEEDED");
+  EXPECT_EQ(test::bytes_of(mounted, 1080, 2), std::string(2, '\0')) << "ext4's magic";
 }
 
 TEST_F(Cleaning, AMissingDiskFails) {
@@ -117,6 +141,27 @@ TEST_F(Cleaning, AMissingDiskFails) {
   EXPECT_EQ(string_in(record, "command_status"), "FAILED");
   EXPECT_TRUE(has_table(first_));
   EXPECT_TRUE(has_table(second_));
+}
+
+// The look at a disk fails, and nothing hinders any more when it comes to erasing.
+TEST_F(Cleaning, ADiskThatTheGuardCouldNotSeeIsNotErased) {
+  // The last by name is looked at first.
+  const LoopDevice& shared = first_.path() > second_.path() ? first_ : second_;
+  const LoopDevice& other = &shared == &first_ ? second_ : first_;
+  partition(shared, "37AFFC90-EF7D-4E96-91C3-2D7AE055B174");
+  auto unseen = std::make_unique<Locked>(shared, LOCK_EX);
+  auto slow = std::make_unique<Locked>(other, LOCK_SH);  // is waited for, as udev's is
+  std::jthread passing([&] {
+    test::eventually([&] { return agent_.node.job() != nullptr; });
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    unseen.reset();
+    slow.reset();
+  });
+  const auto record = clean(agent_, "erase_devices_metadata");
+  passing.join();
+  EXPECT_EQ(string_in(record, "command_status"), "FAILED");
+  EXPECT_NE(test::error_details(record).find(shared.path()), std::string::npos);
+  EXPECT_TRUE(has_table(shared));
 }
 
 class Guard : public Cleaning {
