@@ -293,33 +293,44 @@ class Agent {
     return how;
   }
 
-  // Files that somebody made for the server, or a key and certificate of our own where Ironic takes
-  // them, or neither.
+  // Files that somebody made for the server, or a key and certificate of our own: where Ironic
+  // takes them, or without its knowledge where a proxy is to find TLS. Or neither.
   Result<TlsServerOptions> tls_options() {
     TlsServerOptions tls;
     if (tls_min_version_ == "1.3") tls.min_version = "1.3";
     tls.cipher_suites = tls_cipher_suites_;
-    if (options_.listen_tls) {
+    const bool files = !options_.listen_cert_file.empty() || !options_.listen_key_file.empty();
+    if (options_.listen_tls && (files || !options_.auto_tls)) {
       INGOT_TRY_ASSIGN(const TlsIdentity made,
                        read_tls_identity(options_.listen_cert_file, options_.listen_key_file));
       tls.certificate = made.certificate;
       tls.private_key = made.private_key;
       return tls;
     }
-    const bool taken = client_.version().value_or(ApiVersion{}) >= kWithCertificate;
-    if (!options_.auto_tls || !taken || options_.advertise_protocol == "http") return tls;
+    const bool taken = client_.version().value_or(ApiVersion{}) >= kWithCertificate &&
+                       options_.advertise_protocol != "http";
+    if (!options_.listen_tls && (!options_.auto_tls || !taken)) return tls;
+    const std::string host = taken ? host_ : address_behind_proxy();
     auto identity = store_.tls();
-    if (!identity || !suits(*identity, host_)) {
+    if (!identity || !suits(*identity, host)) {
       std::array<char, 256> name{};
       if (::gethostname(name.data(), name.size() - 1) != 0 || name[0] == '\0')
         std::copy_n("localhost", 10, name.begin());
-      INGOT_TRY_ASSIGN(identity, make_tls_identity(host_, name.data()));
+      INGOT_TRY_ASSIGN(identity, make_tls_identity(host, name.data()));
       if (auto saved = store_.save(*identity); !saved)
         say(fmt::format("warning: {}", saved.error().message()));
     }
-    tls.certificate = own_certificate_ = identity->certificate;
+    tls.certificate = identity->certificate;
     tls.private_key = identity->private_key;
+    if (taken) own_certificate_ = identity->certificate;
     return tls;
+  }
+
+  // What is advertised is the proxy's, and may be a name.
+  [[nodiscard]] std::string address_behind_proxy() const {
+    const std::string& listening = options_.listen_address;
+    if (!listening.empty() && listening != "::" && listening != "0.0.0.0") return listening;
+    return address_towards(client_.api_url()).value_or("127.0.0.1");
   }
 
   const AgentOptions& options_;
