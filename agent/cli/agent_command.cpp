@@ -14,6 +14,7 @@
 #include "agent/cli/grammar.hpp"
 #include "agent/cli/help.hpp"
 #include "agent/ironic/agent.hpp"
+#include "agent/ironic/virtual_media.hpp"
 #include "agent/job/signal_watch.hpp"
 #include "agent/text/text.hpp"
 
@@ -48,6 +49,9 @@ class AgentGrammar final : public CommandGrammar {
     server.value("--listen", listen_, "ADDR:PORT",
                  "where the conductor's commands come in\n"
                  "(default: every address, port 9999)");
+    server.flag("--listen-tls", options_.listen_tls,
+                "TLS there even if http is advertised: a proxy is\n"
+                "between, and does not verify (ipa-listen-tls)");
     server.value("--advertise-host", options_.advertise_host, "HOST",
                  "address told to Ironic (default: the one that\nleads to its API)");
     server.value("--advertise-port", port_, "PORT",
@@ -120,8 +124,9 @@ class AgentGrammar final : public CommandGrammar {
   std::vector<std::string> urls_;
 };
 
-// The kernel command line first; a config file knows better, and who starts us best.
-Result<AgentOptions> agent_options(const AgentCommandOptions& given) {
+// The kernel command line first, then virtual media; a config file knows better, and who starts us
+// best.
+Result<AgentOptions> agent_options(const AgentCommandOptions& given, const std::stop_token& stop) {
   AgentOptions options;
   std::ifstream file(given.cmdline);
   const std::string line{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
@@ -129,20 +134,27 @@ Result<AgentOptions> agent_options(const AgentCommandOptions& given) {
     return fail(Errc::usage_option, fmt::format("--cmdline {}: it cannot be read", given.cmdline),
                 "name a file that holds a kernel command line");
   auto problems = apply_kernel_command_line(options, line);
+  if (!given.run_dir.empty()) options.run_dir = given.run_dir;
+  VirtualMedia media;
+  if (options.virtual_media) {
+    media = read_virtual_media(VirtualMediaPlaces{}, options.run_dir, stop);
+    problems.insert(problems.end(), media.problems.begin(), media.problems.end());
+    const auto more = apply_kernel_command_line(options, media.parameters);
+    problems.insert(problems.end(), more.begin(), more.end());
+  }
   std::vector<std::string> files;
-  if (given.config) {
-    files = {*given.config};
-  } else {
-    std::error_code error;
-    if (fs::exists(kConfigFile, error)) files.emplace_back(kConfigFile);
+  std::error_code error;
+  if (!given.config && fs::exists(kConfigFile, error)) files.emplace_back(kConfigFile);
+  if (!given.config)
     for (const auto& entry : fs::directory_iterator(kConfigDirectory, error))
       if (entry.path().extension() == ".conf") files.push_back(entry.path());
-    std::ranges::sort(files.begin() + (files.empty() ? 0 : 1), files.end());
-  }
+  files = config_files(files, media);
+  if (given.config) files.push_back(*given.config);
   for (const std::string& name : files) {
     INGOT_TRY_ASSIGN(const auto more, apply_config_file(options, name));
     problems.insert(problems.end(), more.begin(), more.end());
   }
+  use_files_of_medium(options, media);
   for (const std::string& problem : problems) say("warning: " + problem);
   if (!given.api_urls.empty()) options.api_urls = given.api_urls;
   if (given.listen_port) {
@@ -152,7 +164,7 @@ Result<AgentOptions> agent_options(const AgentCommandOptions& given) {
   if (!given.advertise_host.empty()) options.advertise_host = given.advertise_host;
   if (given.advertise_port) options.advertise_port = *given.advertise_port;
   if (!given.advertise_protocol.empty()) options.advertise_protocol = given.advertise_protocol;
-  if (!given.run_dir.empty()) options.run_dir = given.run_dir;
+  if (given.listen_tls) options.listen_tls = true;
   options.macs = given.macs;
   options.only_disks = given.only_devices;
   options.power = given.power;
@@ -174,7 +186,7 @@ int run_command(const AgentCommandOptions& given) {
                    : std::string("already stopping; waiting for the disk"));
     stop.request_stop();
   });
-  const auto options = agent_options(given);
+  const auto options = agent_options(given, stop.get_token());
   if (!options) return complain(options.error());
   const auto ended = run_agent(*options, stop.get_token());
   if (!ended) return complain(ended.error());

@@ -15,6 +15,7 @@
 #include <random>
 #include <utility>
 
+#include "agent/ironic/boot_commands.hpp"
 #include "agent/ironic/cleaning.hpp"
 #include "agent/ironic/command_table.hpp"
 #include "agent/ironic/deploying.hpp"
@@ -22,7 +23,10 @@
 #include "agent/ironic/host.hpp"
 #include "agent/ironic/http_server.hpp"
 #include "agent/ironic/identity_store.hpp"
+#include "agent/ironic/inspection.hpp"
 #include "agent/ironic/ironic_client.hpp"
+#include "agent/ironic/mdns.hpp"
+#include "agent/ironic/node_commands.hpp"
 #include "agent/ironic/node_state.hpp"
 #include "agent/ironic/power.hpp"
 #include "agent/ironic/rest_api.hpp"
@@ -71,6 +75,11 @@ class Agent {
     }
     if (!pause(stop_, options_.hardware_delay)) return AgentEnd::stopped;
     wait_for_disks();
+    if (wants_inspection(options_)) {
+      inspect_machine();
+      // Nothing else was asked for; the conductor switches the machine off.
+      if (options_.api_urls.empty()) return wait_for_good(AgentEnd::stopped);
+    }
     if (const auto there = join_ironic(); !there) return unless_stopped(there.error());
     return serve();
   }
@@ -79,6 +88,15 @@ class Agent {
   Result<AgentEnd> unless_stopped(const Error& error) const {
     if (stop_.stop_requested()) return AgentEnd::stopped;
     return tl::unexpected(error);
+  }
+
+  // Whatever comes of it, the machine may still be deployed.
+  void inspect_machine() {
+    const auto inspected = inspect(options_, client_, node_, stop_);
+    if (inspected)
+      node_uuid_ = *inspected;
+    else
+      say(fmt::format("warning: {}", inspected.error().message()));
   }
 
   // A disk that is not there when an image comes would be no disk at all.
@@ -174,6 +192,13 @@ class Agent {
                               "this boot",
                               answer.uuid),
                   "have Ironic reboot the node, which makes it forget the token");
+    restarted_ = known && saved->token == node_.token();
+    if (!restarted_) store_.forget_command();
+    if (const auto kept = store_.save(SavedToken{answer.uuid, node_.token()}))
+      token_saved_ = true;
+    else
+      say(fmt::format("warning: {}: a restarted agent will not be known to Ironic",
+                      kept.error().message()));
     say(fmt::format("this is node {}; Ironic's API {}", answer.uuid, client_.version()->text()));
     return {};
   }
@@ -196,9 +221,18 @@ class Agent {
     const bool secure = !tls.certificate.empty();
     // Declared in the order in which each needs the one before; destroyed the other way round.
     std::atomic<Heartbeats*> told{nullptr};
-    CommandTable table([&told] {
-      if (Heartbeats* heartbeats = told) heartbeats->force();
-    });
+    CommandTable table({.on_begin = [this](const CommandRecord& record) { return keep(record); },
+                        .on_end =
+                            [this, &told](const CommandRecord& record) {
+                              if (const auto kept = keep(record); !kept)
+                                say(fmt::format("warning: {}", kept.error().message()));
+                              if (Heartbeats* heartbeats = told) heartbeats->force();
+                            }});
+    if (auto before = store_.command(); before && restarted_) {
+      say(fmt::format("{} was begun before this start: {}", before->name,
+                      before->error ? before->error->details : "it succeeded"));
+      table.restore(*std::move(before));
+    }
     add_commands(table);
     RestApi api(table, node_);
     HttpServerOptions listening;
@@ -219,9 +253,6 @@ class Agent {
                                                                       : "http";
     const std::string own_url = url_of(protocol, host_, port);
     api.set_own_url(own_url);
-    if (auto saved = store_.save(SavedToken{node_.uuid(), node_.token(), own_url}); !saved)
-      say(fmt::format("warning: {}: a restarted agent will not be known to Ironic",
-                      saved.error().message()));
     say(fmt::format("serving at {}", own_url));
     Heartbeats heartbeats(client_, node_, own_url, own_certificate_, heartbeat_timeout_);
     told = &heartbeats;
@@ -237,12 +268,20 @@ class Agent {
     return for_good ? wait_for_good(how) : how;
   }
 
+  // An agent that will be known to Ironic after a restart must know then what it was doing.
+  Result<void> keep(const CommandRecord& record) const {
+    if (!token_saved_) return {};
+    return store_.save(record);
+  }
+
   void add_commands(CommandTable& table) {
     std::vector<Step> steps = cleaning_steps(options_, node_);
     for (Step& step : deploy_steps(options_, node_)) steps.push_back(std::move(step));
     add_step_commands(table, std::move(steps), node_);
     add_deploy_commands(table, options_, node_);
+    add_boot_commands(table, options_, node_);
     add_standby_commands(table, *power_, control_);
+    add_node_commands(table, options_, node_, control_);
   }
 
   // A restart would send heartbeats again, so it stays until it is told to end.
@@ -254,33 +293,44 @@ class Agent {
     return how;
   }
 
-  // Files that somebody made for the server, or a key and certificate of our own where Ironic takes
-  // them, or neither.
+  // Files that somebody made for the server, or a key and certificate of our own: where Ironic
+  // takes them, or without its knowledge where a proxy is to find TLS. Or neither.
   Result<TlsServerOptions> tls_options() {
     TlsServerOptions tls;
     if (tls_min_version_ == "1.3") tls.min_version = "1.3";
     tls.cipher_suites = tls_cipher_suites_;
-    if (options_.listen_tls) {
+    const bool files = !options_.listen_cert_file.empty() || !options_.listen_key_file.empty();
+    if (options_.listen_tls && (files || !options_.auto_tls)) {
       INGOT_TRY_ASSIGN(const TlsIdentity made,
                        read_tls_identity(options_.listen_cert_file, options_.listen_key_file));
       tls.certificate = made.certificate;
       tls.private_key = made.private_key;
       return tls;
     }
-    const bool taken = client_.version().value_or(ApiVersion{}) >= kWithCertificate;
-    if (!options_.auto_tls || !taken || options_.advertise_protocol == "http") return tls;
+    const bool taken = client_.version().value_or(ApiVersion{}) >= kWithCertificate &&
+                       options_.advertise_protocol != "http";
+    if (!options_.listen_tls && (!options_.auto_tls || !taken)) return tls;
+    const std::string host = taken ? host_ : address_behind_proxy();
     auto identity = store_.tls();
-    if (!identity || !suits(*identity, host_)) {
+    if (!identity || !suits(*identity, host)) {
       std::array<char, 256> name{};
       if (::gethostname(name.data(), name.size() - 1) != 0 || name[0] == '\0')
         std::copy_n("localhost", 10, name.begin());
-      INGOT_TRY_ASSIGN(identity, make_tls_identity(host_, name.data()));
+      INGOT_TRY_ASSIGN(identity, make_tls_identity(host, name.data()));
       if (auto saved = store_.save(*identity); !saved)
         say(fmt::format("warning: {}", saved.error().message()));
     }
-    tls.certificate = own_certificate_ = identity->certificate;
+    tls.certificate = identity->certificate;
     tls.private_key = identity->private_key;
+    if (taken) own_certificate_ = identity->certificate;
     return tls;
+  }
+
+  // What is advertised is the proxy's, and may be a name.
+  [[nodiscard]] std::string address_behind_proxy() const {
+    const std::string& listening = options_.listen_address;
+    if (!listening.empty() && listening != "::" && listening != "0.0.0.0") return listening;
+    return address_towards(client_.api_url()).value_or("127.0.0.1");
   }
 
   const AgentOptions& options_;
@@ -290,7 +340,9 @@ class Agent {
   NodeState node_;
   IronicClient client_;
   const std::unique_ptr<Power> power_;
-  std::string node_uuid_;  // known from an inspection in this boot
+  bool token_saved_ = false;
+  bool restarted_ = false;  // in the same boot, as far as Ironic is concerned
+  std::string node_uuid_;   // known from an inspection in this boot
   std::string host_;
   std::string own_certificate_;
   std::string tls_min_version_, tls_cipher_suites_;
@@ -300,7 +352,12 @@ class Agent {
 }  // namespace
 
 Result<AgentEnd> run_agent(const AgentOptions& options, const std::stop_token& stop) {
-  return Agent(options, stop).run();
+  AgentOptions found = options;
+  if (const auto named = find_by_mdns(found, MdnsTools::of_this_machine(), stop); !named) {
+    if (stop.stop_requested()) return AgentEnd::stopped;
+    return tl::unexpected(named.error());
+  }
+  return Agent(found, stop).run();
 }
 
 }  // namespace ingot::agent

@@ -63,6 +63,19 @@ def make_images(folder):
     shutil.rmtree(tree)
 
 
+def make_medium(path):
+    """A medium as Ironic's conductor makes it for a BMC: what machines that boot from it need to talk to it."""
+    tree = f"{path}.tree"
+    for name, content in (("ironic-python-agent/ironic.crt", "the API's certificate\n"),
+                          ("ironic-python-agent.d/ironic-tls.conf", "[DEFAULT]\ncafile = /etc/ironic-python-agent/ironic.crt\n"),
+                          ("ironic-python-agent.d/patience.conf", "[DEFAULT]\nlookup_timeout = 1\n")):
+        os.makedirs(os.path.dirname(os.path.join(tree, "etc", name)), exist_ok=True)
+        with open(os.path.join(tree, "etc", name), "w", encoding="ascii") as file:
+            file.write(content)
+    guest_root.run("genisoimage", "-quiet", "-r", "-J", "-V", "VMEDIA_BOOT_ISO", "-o", path, tree)
+    shutil.rmtree(tree)
+
+
 class Checks(unittest.TestCase):
     """A test method for each check, added below."""
 
@@ -95,8 +108,10 @@ class Checks(unittest.TestCase):
     @classmethod
     def prepare(cls, guest, names):
         make_images(guest.share)
+        make_medium(os.path.join(guest.dir, "cd.disk"))
         shutil.copytree(os.path.join(GUEST, "checks"), os.path.join(guest.share, "checks"))
         shutil.copy(os.path.join(GUEST, "lib.sh"), guest.share)
+        guest_root.run("strip", "-o", os.path.join(guest.share, "inspect_node"), rig.INSPECT_NODE)
         with open(os.path.join(GUEST, "run"), encoding="utf-8") as file:
             script = file.read()
         with open(os.path.join(guest.share, "run"), "w", encoding="utf-8") as file:
