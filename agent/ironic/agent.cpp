@@ -15,6 +15,7 @@
 #include <random>
 #include <utility>
 
+#include "agent/ironic/boot_commands.hpp"
 #include "agent/ironic/cleaning.hpp"
 #include "agent/ironic/command_table.hpp"
 #include "agent/ironic/deploying.hpp"
@@ -22,8 +23,10 @@
 #include "agent/ironic/host.hpp"
 #include "agent/ironic/http_server.hpp"
 #include "agent/ironic/identity_store.hpp"
+#include "agent/ironic/inspection.hpp"
 #include "agent/ironic/ironic_client.hpp"
 #include "agent/ironic/mdns.hpp"
+#include "agent/ironic/node_commands.hpp"
 #include "agent/ironic/node_state.hpp"
 #include "agent/ironic/power.hpp"
 #include "agent/ironic/rest_api.hpp"
@@ -72,6 +75,11 @@ class Agent {
     }
     if (!pause(stop_, options_.hardware_delay)) return AgentEnd::stopped;
     wait_for_disks();
+    if (wants_inspection(options_)) {
+      inspect_machine();
+      // Nothing else was asked for; the conductor switches the machine off.
+      if (options_.api_urls.empty()) return wait_for_good(AgentEnd::stopped);
+    }
     if (const auto there = join_ironic(); !there) return unless_stopped(there.error());
     return serve();
   }
@@ -80,6 +88,15 @@ class Agent {
   Result<AgentEnd> unless_stopped(const Error& error) const {
     if (stop_.stop_requested()) return AgentEnd::stopped;
     return tl::unexpected(error);
+  }
+
+  // Whatever comes of it, the machine may still be deployed.
+  void inspect_machine() {
+    const auto inspected = inspect(options_, client_, node_, stop_);
+    if (inspected)
+      node_uuid_ = *inspected;
+    else
+      say(fmt::format("warning: {}", inspected.error().message()));
   }
 
   // A disk that is not there when an image comes would be no disk at all.
@@ -243,7 +260,9 @@ class Agent {
     for (Step& step : deploy_steps(options_, node_)) steps.push_back(std::move(step));
     add_step_commands(table, std::move(steps), node_);
     add_deploy_commands(table, options_, node_);
+    add_boot_commands(table, options_, node_);
     add_standby_commands(table, *power_, control_);
+    add_node_commands(table, options_, node_, control_);
   }
 
   // A restart would send heartbeats again, so it stays until it is told to end.

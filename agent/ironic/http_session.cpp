@@ -1,6 +1,5 @@
 #include "agent/ironic/http_session.hpp"
 
-#include <fmt/format.h>
 #include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -25,13 +24,14 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/status.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <new>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include "agent/ironic/http_head.hpp"
 
 namespace ingot::agent {
 namespace {
@@ -55,39 +55,6 @@ constexpr milliseconds kGrace{1000};  // for a cancelled read to end
 std::string_view view(beast::string_view text) {
   return {text.data(), text.size()};
 }
-
-// Counts itself as long as it lives.
-class Counted {
- public:
-  explicit Counted(std::atomic<std::size_t>& counter) : counter_(counter) { ++counter_; }
-  ~Counted() { --counter_; }
-  Counted(const Counted&) = delete;
-  Counted& operator=(const Counted&) = delete;
-
- private:
-  std::atomic<std::size_t>& counter_;
-};
-
-// The right to read a large body: one connection has it at a time.
-class LargeBodyTurn {
- public:
-  explicit LargeBodyTurn(std::atomic<bool>& taken) : taken_(taken) {}
-  ~LargeBodyTurn() {
-    if (mine_) taken_ = false;
-  }
-  LargeBodyTurn(const LargeBodyTurn&) = delete;
-  LargeBodyTurn& operator=(const LargeBodyTurn&) = delete;
-
-  [[nodiscard]] bool mine() const noexcept { return mine_; }
-  bool take() {
-    if (!mine_) mine_ = !taken_.exchange(true);
-    return mine_;
-  }
-
- private:
-  std::atomic<bool>& taken_;
-  bool mine_ = false;
-};
 
 class Session : public std::enable_shared_from_this<Session> {
  public:
@@ -307,7 +274,7 @@ class Session : public std::enable_shared_from_this<Session> {
     }
     unwatch();
     const Counted queued(service_.queued);
-    if (service_.queued > kMaxQueued) co_return refusal(503, kBusy);
+    if (queued.number() > kMaxQueued) co_return refusal(503, kBusy);
     answer = co_await ask_on_worker(method, target, std::move(parser_->get().body()));
     co_return Step::done;
   }
@@ -387,30 +354,9 @@ class Session : public std::enable_shared_from_this<Session> {
     co_await send(std::move(answer));
   }
 
-  [[nodiscard]] std::string header_of(const HttpAnswer& answer) const {
-    // What a handler made of a request's target must not add lines of its own.
-    const auto field = [](std::string_view name, const std::string& value) {
-      const bool printable = std::all_of(value.begin(), value.end(),
-                                         [](unsigned char c) { return c >= 0x20 && c != 0x7F; });
-      return value.empty() || !printable ? std::string() : fmt::format("{}: {}\r\n", name, value);
-    };
-    const auto reason = http::obsolete_reason(static_cast<http::status>(answer.status));
-    std::string header = fmt::format("HTTP/1.1 {} {}\r\n", answer.status, view(reason));
-    if (answer.status >= 200 && answer.status != 204)
-      header += fmt::format("Content-Type: application/json\r\nContent-Length: {}\r\n",
-                            answer.body.size());
-    header += field("Location", answer.location);
-    header += field("Allow", answer.allow);
-    if (!keep_)
-      header += "Connection: close\r\n";
-    else if (http10_)
-      header += "Connection: keep-alive\r\n";
-    return header + "\r\n";
-  }
-
   awaitable<bool> send(HttpAnswer answer) {
     if (service_.stopping) keep_ = false;
-    const std::string header = header_of(answer);
+    const std::string header = http_head(answer, {.close = !keep_, .http10 = http10_});
     const bool bodiless = headless_ || answer.status == 204 || answer.status == 304;
     watch(options_.write_timeout, AtTimeout::close);
     const std::string_view body = bodiless ? std::string_view() : answer.body;

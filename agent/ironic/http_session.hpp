@@ -33,6 +33,44 @@ inline constexpr std::size_t kSmallBody = 1UL << 20;
 /// More requests for the worker at once are answered with 503.
 inline constexpr std::size_t kMaxQueued = 16;
 
+/// Counts itself in `counter` as long as it lives.
+class Counted {
+ public:
+  explicit Counted(std::atomic<std::size_t>& counter) : counter_(counter), number_(++counter) {}
+  ~Counted() { --counter_; }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+
+  /// How many there were, with this one, when it came.
+  [[nodiscard]] std::size_t number() const noexcept { return number_; }
+
+ private:
+  std::atomic<std::size_t>& counter_;
+  const std::size_t number_;
+};
+
+/// The right to read a large body: one connection has it at a time.
+class LargeBodyTurn {
+ public:
+  explicit LargeBodyTurn(std::atomic<bool>& taken) : taken_(taken) {}
+  ~LargeBodyTurn() {
+    if (mine_) taken_ = false;
+  }
+  LargeBodyTurn(const LargeBodyTurn&) = delete;
+  LargeBodyTurn& operator=(const LargeBodyTurn&) = delete;
+
+  [[nodiscard]] bool mine() const noexcept { return mine_; }
+  /// Whether it is ours from now on, or was.
+  bool take() {
+    if (!mine_) mine_ = !taken_.exchange(true);
+    return mine_;
+  }
+
+ private:
+  std::atomic<bool>& taken_;
+  bool mine_ = false;
+};
+
 /// Serves `socket`, a connected and non-blocking one, until either side ends the connection.
 /// Returns at once: the rest happens on `io`, and with `worker` for requests with a wanted body.
 /// Counts itself in `service.connections`.

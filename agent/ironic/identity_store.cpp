@@ -39,6 +39,9 @@ Result<std::string> named_content(const std::string& path, const char* option) {
   if (got < 0)
     return tl::unexpected(system_error(Errc::usage_option, fmt::format("{} {}", option, path),
                                        errno, "name a PEM file that can be read"));
+  if (got == 0)
+    return fail(Errc::usage_option, fmt::format("{} {}: it is empty", option, path),
+                "name a PEM file that can be read");
   text.resize(static_cast<std::size_t>(got));
   return text;
 }

@@ -24,6 +24,39 @@ bool secret(std::string_view name) {
          });
 }
 
+// A proxy may be named without a scheme, and is no URL then: "user:password@proxy:3128".
+bool names_proxies(std::string_view name) {
+  return name.find("prox") != std::string_view::npos;
+}
+
+std::string without_userinfo(std::string_view proxy) {
+  const auto at = proxy.rfind('@');
+  return at == std::string_view::npos ? std::string(proxy) : "***" + std::string(proxy.substr(at));
+}
+
+json::value masked_value(const json::value& value, bool proxies) {
+  if (value.is_object()) {
+    json::object out;
+    for (const auto& [name, member] : value.get_object()) {
+      const std::string_view key(name.data(), name.size());
+      const bool hidden = secret(key) && !member.is_null();
+      out[name] = hidden ? json::value(kMask) : masked_value(member, proxies || names_proxies(key));
+    }
+    return out;
+  }
+  if (value.is_array()) {
+    json::array out;
+    for (const auto& item : value.get_array()) out.push_back(masked_value(item, proxies));
+    return out;
+  }
+  if (value.is_string()) {
+    const std::string_view text(value.get_string());
+    if (text.find("://") != std::string_view::npos) return json::value(redacted(text));
+    if (proxies) return json::value(without_userinfo(text));
+  }
+  return value;
+}
+
 }  // namespace
 
 std::optional<json::object> parse_json_object(std::string_view text) {
@@ -69,24 +102,7 @@ std::optional<bool> bool_in(const json::object& object, std::string_view name) {
 }
 
 json::value masked(const json::value& value) {
-  if (value.is_object()) {
-    json::object out;
-    for (const auto& [name, member] : value.get_object()) {
-      const bool hidden = secret({name.data(), name.size()}) && !member.is_null();
-      out[name] = hidden ? json::value(kMask) : masked(member);
-    }
-    return out;
-  }
-  if (value.is_array()) {
-    json::array out;
-    for (const auto& item : value.get_array()) out.push_back(masked(item));
-    return out;
-  }
-  if (value.is_string()) {
-    const std::string_view text(value.get_string());
-    if (text.find("://") != std::string_view::npos) return json::value(redacted(text));
-  }
-  return value;
+  return masked_value(value, false);
 }
 
 }  // namespace ingot::agent

@@ -28,7 +28,8 @@ std::optional<boost::json::object> parse_json_object(std::string_view text);
 [[nodiscard]] std::optional<bool> bool_in(const boost::json::object& object, std::string_view name);
 
 /// `value` with every secret in it replaced by "***": config drives, passwords, tokens,
-/// authorization, logs, and the userinfo and query values of URLs.
+/// authorization, logs, the userinfo and query values of URLs, and that of proxies without a
+/// scheme.
 [[nodiscard]] boost::json::value masked(const boost::json::value& value);
 
 }  // namespace ingot::agent

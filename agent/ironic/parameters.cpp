@@ -73,10 +73,11 @@ template <auto member>
 Problem seconds(AgentOptions& options, const std::string& value) {
   constexpr unsigned kDay = 86'400;
   unsigned number = 0;
-  std::string_view digits = value;  // "30.0" is what some write
-  if (const auto dot = digits.find('.'); dot != std::string_view::npos)
-    digits = digits.substr(0, dot);
-  if (!whole(std::string(digits), number) || number > kDay)
+  const auto dot = std::min(value.find('.'), value.size());
+  // "30.0" is what some write.
+  const bool fraction =
+      value.find_first_not_of("0123456789", std::min(dot + 1, value.size())) == std::string::npos;
+  if (!whole(value.substr(0, dot), number) || !fraction || number > kDay)
     return "is no time of at most a day, in seconds";
   options.*member = std::chrono::seconds(number);
   return nullptr;
@@ -135,19 +136,6 @@ Problem token(AgentOptions& options, const std::string& value) {
   return nullptr;
 }
 
-// It becomes a word of another program's command line or configuration.
-Problem ntp_server(AgentOptions& options, const std::string& value) {
-  constexpr std::size_t kLongest = 253;
-  const bool fits = !value.empty() && value.size() <= kLongest && value.front() != '-' &&
-                    std::ranges::all_of(value, [](unsigned char c) {
-                      return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-                             (c >= 'A' && c <= 'Z') || c == '.' || c == ':' || c == '_' || c == '-';
-                    });
-  if (!fits) return "is no name or address of a server";
-  options.ntp_server = value;
-  return nullptr;
-}
-
 struct Parameter {
   std::string_view name;  // with underscores
   Setter set;
@@ -190,7 +178,6 @@ constexpr std::array kParameters{
     Parameter{"ironic_api_version", &text<&O::api_version>},
     Parameter{"guard_special_filesystems", &flag<&O::guard_special_filesystems>},
     Parameter{"ignore_bootloader_failure", &flag<&O::ignore_boot_loader_failure>},
-    Parameter{"ntp_server", &ntp_server},
     Parameter{"use_mdns", &flag<&O::api_by_mdns>},
     Parameter{"debug", &flag<&O::debug>},
 };

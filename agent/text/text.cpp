@@ -4,10 +4,44 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
+#include <mutex>
 
 #include "agent/text/write_all.hpp"
 
 namespace ingot::agent {
+namespace {
+
+// A ring of lines: the process may live for months.
+class Said {
+ public:
+  void add(const std::string& line) {
+    constexpr std::size_t kMost = 256UL << 10;
+    const std::lock_guard lock(mutex_);
+    lines_.push_back(line);
+    size_ += line.size();
+    for (; size_ > kMost && lines_.size() > 1; lines_.pop_front()) size_ -= lines_.front().size();
+  }
+  std::string text() {
+    const std::lock_guard lock(mutex_);
+    std::string all;
+    all.reserve(size_);
+    for (const std::string& line : lines_) all += line;
+    return all;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::deque<std::string> lines_;
+  std::size_t size_ = 0;
+};
+
+Said& said() {
+  static Said all;
+  return all;
+}
+
+}  // namespace
 
 std::string printable(std::string_view text) {
   std::string out(text);
@@ -51,7 +85,13 @@ std::string utf8(std::string_view text) {
 
 void say(std::string_view text) {
   constexpr std::chrono::seconds kPatience{10};
-  write_all(STDERR_FILENO, "ingot: " + printable(text) + '\n', kPatience);
+  const std::string line = "ingot: " + printable(text) + '\n';
+  said().add(line);
+  write_all(STDERR_FILENO, line, kPatience);
+}
+
+std::string said_lately() {
+  return said().text();
 }
 
 }  // namespace ingot::agent

@@ -17,4 +17,7 @@ namespace ingot::agent {
 /// Writes "ingot: <text>" and a line end to standard error, as one write.
 void say(std::string_view text);
 
+/// The last lines that were said, 256 KiB of them, oldest first: for whoever collects logs.
+[[nodiscard]] std::string said_lately();
+
 }  // namespace ingot::agent

@@ -63,6 +63,7 @@ constexpr std::array kCodes = {
     CodeInfo{Errc::write_scratch, ErrorClass::write, "write.scratch"},
     CodeInfo{Errc::write_erase, ErrorClass::write, "write.erase"},
     CodeInfo{Errc::write_differs, ErrorClass::write, "write.differs"},
+    CodeInfo{Errc::write_boot_entry, ErrorClass::write, "write.boot-entry"},
     CodeInfo{Errc::controller_unreachable, ErrorClass::controller, "controller.unreachable"},
     CodeInfo{Errc::controller_refused, ErrorClass::controller, "controller.refused"},
     CodeInfo{Errc::access_denied, ErrorClass::access, "access.denied"},

@@ -79,6 +79,7 @@ enum class Errc {
   write_scratch,
   write_erase,
   write_differs,
+  write_boot_entry,
   controller_unreachable,
   controller_refused,
   access_denied,

@@ -115,7 +115,7 @@ class Attacker:
         return self.send(b"".join(ask[status] for status in wanted), answers=len(wanted)), [(status,) for status in wanted]
 
     def random_bytes(self):
-        return self.send(self.noise(4000) + b"\r\n\r\n"), [(400, 431, None)]
+        return self.send(self.noise(4000) + b"\r\n\r\n"), [(400,)]
 
     def odd_head(self):
         head = self.rng.choice([
@@ -123,8 +123,7 @@ class Attacker:
             b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET / HTTP/1.1\r\nHost x\r\n\r\n", b"GET / HTTP/1.1\r\n: x\r\n\r\n",
             b"GET / HTTP/1.1\r\nA\x00B: x\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + self.noise(200) + b"\r\n\r\n",
             b"GET / HTTP/1.1\nHost: x\n\n\r\n\r\n"])
-        # A parser may be kind to some of these.
-        return self.send(head), [(200, 400, 404, None)]
+        return self.send(head), [(400,)]
 
     def odd_body(self):
         token = self.token
@@ -137,11 +136,11 @@ class Attacker:
             start + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n{\r\n" * 3000 + b"0\r\n\r\n",
             start + b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
             start + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"])
-        return self.send(request), [(400, 411, 413, 501, None)]
+        return self.send(request), [(400,)]
 
     def huge_without_token(self):
         # Announced, partly sent, never awaited.
-        return self.send(self.post(b"x" * 70_000, token=b"nobody", length=1 << 40)), [(401, 413)]
+        return self.send(self.post(b"x" * 70_000, token=b"nobody", length=1 << 40)), [(401,)]
 
     def huge_with_token(self):
         if self.rng.random() < 0.02:
@@ -151,7 +150,7 @@ class Attacker:
     def long_head(self):
         head = self.rng.choice([b"GET /" + b"a" * 40_000, b"GET / HTTP/1.1\r\nX: " + b"b" * 40_000,
                                 b"GET / HTTP/1.1\r\n" + b"".join(b"X%d: y\r\n" % n for n in range(5000)), b"A" * 40_000])
-        return self.send(head + b" HTTP/1.1\r\n\r\n"), [(400, 431, None)]
+        return self.send(head + b" HTTP/1.1\r\n\r\n"), [(431,)]
 
     def reset(self):
         with self.connect() as sock:
@@ -164,7 +163,7 @@ class Attacker:
         with self.connect() as sock:
             sock.sendall(self.rng.choice([b"", b"GET / HT", self.post(b'{"name"', length=500), b"POST /v1/commands/ HTTP/1.1\r\nContent-Le"]))
             sock.shutdown(socket.SHUT_WR)
-            return [Answers(sock).next()], [(400, 401, 408, None)]
+            return [Answers(sock).next()], [(None,)]
 
     def odd_path(self):
         path = self.rng.choice([b"/../../etc/passwd", b"/v1/commands/../status", b"/%2e%2e/", b"//", b"*", b"http://x/v1/status", b"/\xff\xfe",
@@ -172,7 +171,7 @@ class Attacker:
                                 b"/v1/commands/00000000-0000-4000-8000-000000000000"])
         method = self.rng.choice([b"GET", b"HEAD", b"PUT", b"TRACE", b"CONNECT", b"FROB", b"OPTIONS"])
         got = self.send(method + b" " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        return got, [(200, 308, 400, 404, 405, 501)]
+        return got, [(200, 308, 400, 404, 405)]
 
     def good(self):
         path, status = self.rng.choice([(b"/v1/status", 200), (b"/", 200), (b"/v1/", 200), (b"/v1/commands/", 200),

@@ -349,7 +349,16 @@ class Rules(Replay):
             begin = time.monotonic()
             self.fault(self.post(name, {}, wait=True), 409, "Agent is busy: executing command execute_deploy_step")
             self.assertLess(time.monotonic() - begin, 5)
-        self.assertEqual(self.commands(), [started])
+        end = time.monotonic() + 20
+        while True:
+            (listed,) = self.commands()
+            if listed["command_result"]["progress"]["bytes_received"] > 0 or time.monotonic() > end:
+                break
+            time.sleep(0.1)
+        self.assertEqual({**listed, "command_result": None}, {**started, "command_result": None})
+        progress = listed["command_result"]["progress"]
+        self.assertEqual((progress["phase"], progress["bytes_expected"]), ("write", 32 * MIB), progress)
+        self.assertGreater(progress["bytes_received"], 0)
         # It heartbeats meanwhile.
         self.fake.wait_for_heartbeats(len(self.fake.heartbeats) + 1)
         self.agent.stop()

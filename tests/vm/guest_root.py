@@ -29,7 +29,7 @@ PROGRAMS = [  # looked for in the unpacked packages first, then on this machine
     # What starts others is not busybox's: that runs its own mount, losetup or blkid whatever /bin has.
     "dash", "timeout", "flock", "unshare", "udevadm", "kmod", "lsblk", "blkid", "wipefs", "sfdisk", "sgdisk", "partx", "blockdev", "blkdiscard", "losetup", "mount", "umount",
     "mkswap", "swapon", "swapoff", "mkfs.ext4", "e2fsck", "resize2fs", "mkfs.vfat", "mkfs.fat", "fsck.vfat", "mkfs.xfs",
-    "mkfs.btrfs", "mcopy", "mmd", "mdir",
+    "mkfs.btrfs", "mcopy", "mmd", "mdir", "mtype", "efibootmgr",
     "mdadm", "lvm", "dmsetup", "cryptsetup", "multipath", "kpartx", "growpart", "nvme", "hdparm", "jq",
 ]
 UDEV_HELPERS = ["ata_id", "scsi_id", "cdrom_id"]
@@ -49,7 +49,9 @@ MODULES = [
     # a SCSI target in the kernel: disks with a vendor extension in their WWN
     "tcm_loop", "target_core_mod", "target_core_file", "target_core_iblock", "configfs",
     # file systems, and the folder shared with the host
-    "ext4", "xfs", "btrfs", "vfat", "nls_cp437", "nls_ascii", "nls_utf8", "nls_iso8859_1", "isofs", "udf", "9p", "9pnet_virtio",
+    "ext4", "xfs", "btrfs", "vfat", "nls_cp437", "nls_ascii", "nls_utf8", "nls_iso8859_1", "isofs", "udf", "9p", "9pnet_virtio", "efivarfs",
+    # what inspection looks at
+    "e1000e", "ipmi_si", "ipmi_devintf", "dmi_sysfs",
     # what dm-crypt and cryptsetup ask the kernel's cryptography for
     "aes_generic", "aesni_intel", "xts", "cbc", "essiv", "sha256_generic", "sha512_generic", "algif_skcipher", "algif_hash",
     "crc32c_generic", "crc32c_intel",
@@ -216,8 +218,9 @@ class Root:
             entry("TRAILER!!!", 0)
 
 
-def build(target, ingot, work):
-    """Writes the initramfs to `target`, made in the empty folder `work`; returns the kernel's path."""
+def build(target, ours, work):
+    """Writes the initramfs to `target`, made in the empty folder `work`; returns the kernel's path. `ours`: paths of the
+    programs under test."""
     unpacked = unpacked_packages()
     root = Root(work, unpacked)
     for folder in ("proc", "sys", "dev", "run", "tmp", "mnt", "share", "root", "var/lock", "etc/lvm", "etc/multipath"):
@@ -237,9 +240,10 @@ def build(target, ingot, work):
     for name, program in (("sh", "dash"), ("modprobe", "kmod"), ("lsmod", "kmod"), ("rmmod", "kmod")):
         os.unlink(root.path(f"bin/{name}"))
         os.symlink(program, root.path(f"bin/{name}"))
-    stripped = os.path.join(work, "ingot")
-    run("strip", "-o", stripped, ingot)
-    root.program("ingot", stripped)
+    for program in ours:
+        stripped = os.path.join(work, os.path.basename(program))
+        run("strip", "-o", stripped, program)
+        root.program(os.path.basename(program), stripped)
     for name in UDEV_HELPERS:
         source = root.find(name, ["lib/udev", "usr/lib/udev"])
         root.put(source, f"lib/udev/{name}")
@@ -256,7 +260,8 @@ def build(target, ingot, work):
             if os.path.isfile(source):
                 root.put(source, os.path.relpath(source, "/usr"))
     root.libraries()
-    os.unlink(stripped)
+    for program in ours:
+        os.unlink(os.path.join(work, os.path.basename(program)))
     root.modules(MODULES)
     for name in ("passwd", "group"):
         root.put(f"/etc/{name}", f"etc/{name}", 0o644)

@@ -2,6 +2,9 @@
 
 Checks that write choose disks nobody else does; the others only look.
 """
+import os
+
+import bmc
 import rig
 
 
@@ -62,4 +65,15 @@ def make():
     drive("card", 64 * rig.MIB)
     add("sdhci-pci")
     add("sd-card", "drive=card")
+
+    # A NIC on a cable that leads to nobody, a BMC, and firmware that says whose server it is.
+    machine.devices += ["-netdev", "hubport,id=cable,hubid=1"]
+    add("e1000e", "netdev=cable", "mac=52:54:00:12:34:56", "romfile=")
+    path = os.path.join(machine.dir, "bmc")
+    bmc.serve(path)
+    machine.devices += ["-chardev", f"socket,id=bmc,path={path},reconnect=1"]
+    add("ipmi-bmc-extern", "id=bmc0", "chardev=bmc")
+    add("isa-ipmi-kcs", "bmc=bmc0")
+    machine.devices += ["-smbios", "type=0,vendor=Firmware Inc.,version=1.2,date=01/02/2026",
+                        "-smbios", "type=1,manufacturer=Ingot Works,product=Server X,serial=ABC-1"]
     return machine

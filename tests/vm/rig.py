@@ -9,6 +9,10 @@ import time
 import guest_root
 
 INGOT = os.environ.get("INGOT", os.path.join(guest_root.HERE, "..", "..", "build", "dev", "agent", "ingot"))
+BOOT_ENTRIES = os.environ.get("BOOT_ENTRIES", os.path.join(guest_root.HERE, "..", "..", "build", "dev", "tests", "boot_entries"))
+OVMF = "/usr/share/OVMF"
+# Linked with nothing that ingot is not linked with.
+INSPECT_NODE = os.environ.get("INSPECT_NODE", os.path.join(guest_root.HERE, "..", "..", "build", "dev", "tests", "inspect_node"))
 MIB = 1 << 20
 GIB = 1 << 30
 
@@ -30,6 +34,7 @@ class Machine:
         self.out = os.path.join(self.share, "out")
         os.makedirs(self.out)
         self.devices = []
+        self.firmware = []  # QEMU's own, which is a BIOS
         self.console = ""
         self.seconds = 0.0
 
@@ -50,36 +55,55 @@ class Machine:
                          f"file.driver=file,file.filename={path},file.locking=off"]
         return path
 
+    def use_uefi(self):
+        """It has UEFI firmware, whose variables are kept from one run to the next."""
+        variables = os.path.join(self.dir, "variables")
+        shutil.copyfile(os.path.join(OVMF, "OVMF_VARS_4M.fd"), variables)
+        for unit, path in enumerate((os.path.join(OVMF, "OVMF_CODE_4M.fd"), variables)):
+            self.firmware += ["-drive", f"if=pflash,format=raw,unit={unit},readonly={'off' if unit else 'on'},file={path}"]
+
     def serials(self):
         """The serial numbers of the disks it has."""
-        return re.findall(r"\bserial=([^, ]+)", " ".join(self.devices))
+        devices = [value for option, value in zip(self.devices, self.devices[1:]) if option == "-device"]
+        return re.findall(r"\bserial=([^, ]+)", " ".join(devices))
 
-    def build(self):
-        """The kernel and the initramfs, for this machine and others: what run() boots."""
+    def build(self, *more):
+        """The kernel and the initramfs, for this machine and others: what run() boots. `more`: programs besides ingot."""
         initramfs = os.path.join(self.dir, "initramfs")
         tree = os.path.join(self.dir, "root")
         os.makedirs(tree)
-        kernel = guest_root.build(initramfs, INGOT, tree)
+        kernel = guest_root.build(initramfs, [INGOT, *more], tree)
         shutil.rmtree(tree)
         return kernel, initramfs
 
-    def run(self, boot, timeout):
-        """Boots, runs /share/run, and returns when the machine is off; after `timeout` seconds it is switched off."""
-        kernel, initramfs = boot
+    def run(self, boot, timeout, until=None):
+        """Boots, runs /share/run, and returns when the machine is off; after `timeout` seconds it is switched off.
+        `boot`: a kernel and an initramfs, or nothing: its firmware is left to find something. `until`: it is switched off
+        as soon as its console shows this pattern."""
         console = os.path.join(self.dir, "console")
         argv = ["qemu-system-x86_64", *accelerator(), "-machine", "q35", "-m", "1536", "-smp", "2", "-nodefaults", "-no-user-config",
-                "-display", "none", "-no-reboot", "-monitor", "none", "-serial", f"file:{console}", "-kernel", kernel,
-                "-initrd", initramfs, "-append", "console=ttyS0 loglevel=4 panic=-1 mitigations=off usb_storage.delay_use=0",
+                "-display", "none", "-no-reboot", "-monitor", "none", "-serial", f"file:{console}", *self.firmware,
                 "-fsdev", f"local,id=share,path={self.share},security_model=none",
                 "-device", "virtio-9p-pci,fsdev=share,mount_tag=share", *self.devices]
+        if boot:
+            argv += ["-kernel", boot[0], "-initrd", boot[1],
+                     "-append", "console=ttyS0 loglevel=4 panic=-1 mitigations=off usb_storage.delay_use=0"]
         start = time.monotonic()
         machine = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        while until and machine.poll() is None and time.monotonic() - start < timeout:
+            time.sleep(0.1)
+            if os.path.exists(console) and re.search(until, self.read(console)):
+                machine.kill()
         try:
-            said, _ = machine.communicate(timeout=timeout)
+            said, _ = machine.communicate(timeout=max(0.1, start + timeout - time.monotonic()))
         except subprocess.TimeoutExpired:
             machine.kill()
             said, _ = machine.communicate()
             said += f"\nswitched off after {timeout} s"
         self.seconds = time.monotonic() - start
-        with open(console, encoding="utf-8", errors="replace") as file:
-            self.console = file.read() + said
+        self.console = self.read(console) + said
+
+    @staticmethod
+    def read(path):
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()

@@ -111,6 +111,7 @@ class Checks(unittest.TestCase):
         make_medium(os.path.join(guest.dir, "cd.disk"))
         shutil.copytree(os.path.join(GUEST, "checks"), os.path.join(guest.share, "checks"))
         shutil.copy(os.path.join(GUEST, "lib.sh"), guest.share)
+        guest_root.run("strip", "-o", os.path.join(guest.share, "inspect_node"), rig.INSPECT_NODE)
         with open(os.path.join(GUEST, "run"), encoding="utf-8") as file:
             script = file.read()
         with open(os.path.join(guest.share, "run"), "w", encoding="utf-8") as file:
