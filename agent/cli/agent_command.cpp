@@ -49,6 +49,9 @@ class AgentGrammar final : public CommandGrammar {
     server.value("--listen", listen_, "ADDR:PORT",
                  "where the conductor's commands come in\n"
                  "(default: every address, port 9999)");
+    server.flag("--listen-tls", options_.listen_tls,
+                "TLS there even if http is advertised: a proxy is\n"
+                "between, and does not verify (ipa-listen-tls)");
     server.value("--advertise-host", options_.advertise_host, "HOST",
                  "address told to Ironic (default: the one that\nleads to its API)");
     server.value("--advertise-port", port_, "PORT",
@@ -161,6 +164,7 @@ Result<AgentOptions> agent_options(const AgentCommandOptions& given, const std::
   if (!given.advertise_host.empty()) options.advertise_host = given.advertise_host;
   if (given.advertise_port) options.advertise_port = *given.advertise_port;
   if (!given.advertise_protocol.empty()) options.advertise_protocol = given.advertise_protocol;
+  if (given.listen_tls) options.listen_tls = true;
   options.macs = given.macs;
   options.only_disks = given.only_devices;
   options.power = given.power;

@@ -66,6 +66,7 @@ struct AgentCommandOptions {
   std::string listen_address;  ///< with `listen_port`
   std::optional<std::uint16_t> listen_port;
   std::string advertise_host, advertise_protocol;
+  bool listen_tls = false;
   std::optional<std::uint16_t> advertise_port;
   std::string run_dir;
   std::vector<std::string> macs, only_devices;

@@ -192,6 +192,13 @@ class Agent {
                               "this boot",
                               answer.uuid),
                   "have Ironic reboot the node, which makes it forget the token");
+    restarted_ = known && saved->token == node_.token();
+    if (!restarted_) store_.forget_command();
+    if (const auto kept = store_.save(SavedToken{answer.uuid, node_.token()}))
+      token_saved_ = true;
+    else
+      say(fmt::format("warning: {}: a restarted agent will not be known to Ironic",
+                      kept.error().message()));
     say(fmt::format("this is node {}; Ironic's API {}", answer.uuid, client_.version()->text()));
     return {};
   }
@@ -214,9 +221,18 @@ class Agent {
     const bool secure = !tls.certificate.empty();
     // Declared in the order in which each needs the one before; destroyed the other way round.
     std::atomic<Heartbeats*> told{nullptr};
-    CommandTable table([&told] {
-      if (Heartbeats* heartbeats = told) heartbeats->force();
-    });
+    CommandTable table({.on_begin = [this](const CommandRecord& record) { return keep(record); },
+                        .on_end =
+                            [this, &told](const CommandRecord& record) {
+                              if (const auto kept = keep(record); !kept)
+                                say(fmt::format("warning: {}", kept.error().message()));
+                              if (Heartbeats* heartbeats = told) heartbeats->force();
+                            }});
+    if (auto before = store_.command(); before && restarted_) {
+      say(fmt::format("{} was begun before this start: {}", before->name,
+                      before->error ? before->error->details : "it succeeded"));
+      table.restore(*std::move(before));
+    }
     add_commands(table);
     RestApi api(table, node_);
     HttpServerOptions listening;
@@ -237,9 +253,6 @@ class Agent {
                                                                       : "http";
     const std::string own_url = url_of(protocol, host_, port);
     api.set_own_url(own_url);
-    if (auto saved = store_.save(SavedToken{node_.uuid(), node_.token(), own_url}); !saved)
-      say(fmt::format("warning: {}: a restarted agent will not be known to Ironic",
-                      saved.error().message()));
     say(fmt::format("serving at {}", own_url));
     Heartbeats heartbeats(client_, node_, own_url, own_certificate_, heartbeat_timeout_);
     told = &heartbeats;
@@ -253,6 +266,12 @@ class Agent {
     table.finish();
     if (how == AgentEnd::locked_down) power_->isolate();
     return for_good ? wait_for_good(how) : how;
+  }
+
+  // An agent that will be known to Ironic after a restart must know then what it was doing.
+  Result<void> keep(const CommandRecord& record) const {
+    if (!token_saved_) return {};
+    return store_.save(record);
   }
 
   void add_commands(CommandTable& table) {
@@ -274,33 +293,44 @@ class Agent {
     return how;
   }
 
-  // Files that somebody made for the server, or a key and certificate of our own where Ironic takes
-  // them, or neither.
+  // Files that somebody made for the server, or a key and certificate of our own: where Ironic
+  // takes them, or without its knowledge where a proxy is to find TLS. Or neither.
   Result<TlsServerOptions> tls_options() {
     TlsServerOptions tls;
     if (tls_min_version_ == "1.3") tls.min_version = "1.3";
     tls.cipher_suites = tls_cipher_suites_;
-    if (options_.listen_tls) {
+    const bool files = !options_.listen_cert_file.empty() || !options_.listen_key_file.empty();
+    if (options_.listen_tls && (files || !options_.auto_tls)) {
       INGOT_TRY_ASSIGN(const TlsIdentity made,
                        read_tls_identity(options_.listen_cert_file, options_.listen_key_file));
       tls.certificate = made.certificate;
       tls.private_key = made.private_key;
       return tls;
     }
-    const bool taken = client_.version().value_or(ApiVersion{}) >= kWithCertificate;
-    if (!options_.auto_tls || !taken || options_.advertise_protocol == "http") return tls;
+    const bool taken = client_.version().value_or(ApiVersion{}) >= kWithCertificate &&
+                       options_.advertise_protocol != "http";
+    if (!options_.listen_tls && (!options_.auto_tls || !taken)) return tls;
+    const std::string host = taken ? host_ : address_behind_proxy();
     auto identity = store_.tls();
-    if (!identity || !suits(*identity, host_)) {
+    if (!identity || !suits(*identity, host)) {
       std::array<char, 256> name{};
       if (::gethostname(name.data(), name.size() - 1) != 0 || name[0] == '\0')
         std::copy_n("localhost", 10, name.begin());
-      INGOT_TRY_ASSIGN(identity, make_tls_identity(host_, name.data()));
+      INGOT_TRY_ASSIGN(identity, make_tls_identity(host, name.data()));
       if (auto saved = store_.save(*identity); !saved)
         say(fmt::format("warning: {}", saved.error().message()));
     }
-    tls.certificate = own_certificate_ = identity->certificate;
+    tls.certificate = identity->certificate;
     tls.private_key = identity->private_key;
+    if (taken) own_certificate_ = identity->certificate;
     return tls;
+  }
+
+  // What is advertised is the proxy's, and may be a name.
+  [[nodiscard]] std::string address_behind_proxy() const {
+    const std::string& listening = options_.listen_address;
+    if (!listening.empty() && listening != "::" && listening != "0.0.0.0") return listening;
+    return address_towards(client_.api_url()).value_or("127.0.0.1");
   }
 
   const AgentOptions& options_;
@@ -310,7 +340,9 @@ class Agent {
   NodeState node_;
   IronicClient client_;
   const std::unique_ptr<Power> power_;
-  std::string node_uuid_;  // known from an inspection in this boot
+  bool token_saved_ = false;
+  bool restarted_ = false;  // in the same boot, as far as Ironic is concerned
+  std::string node_uuid_;   // known from an inspection in this boot
   std::string host_;
   std::string own_certificate_;
   std::string tls_min_version_, tls_cipher_suites_;

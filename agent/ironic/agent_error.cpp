@@ -37,17 +37,21 @@ constexpr std::array kClasses{
     Class{"InvalidImage", 500, "Error checking image"},
 };
 
+// At most `limit` bytes of `text` (at least 4), not cut in the middle of a UTF-8 sequence.
+std::string shortened(std::string text, std::size_t limit) {
+  if (text.size() <= limit) return text;
+  constexpr std::string_view kMore = " …";
+  std::size_t end = limit - kMore.size();
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
+  text.resize(end);
+  return text.append(kMore);
+}
+
 AgentError of_class(std::string_view type, std::string details) {
   for (const auto& known : kClasses)
-    if (known.type == type) {
-      if (details.size() > kMaxDetails) {
-        std::size_t end = kMaxDetails - 4;  // not in the middle of a UTF-8 sequence
-        while (end > 0 && (static_cast<unsigned char>(details[end]) & 0xC0U) == 0x80U) --end;
-        details.resize(end);
-        details += " …";
-      }
-      return {std::string(known.type), known.code, std::string(known.message), std::move(details)};
-    }
+    if (known.type == type)
+      return {std::string(known.type), known.code, std::string(known.message),
+              shortened(std::move(details), kMaxDetails)};
   return of_class("CommandExecutionError", std::move(details));
 }
 
@@ -55,6 +59,7 @@ std::string_view type_of(const Error& error) {
   switch (error.code()) {
     case Errc::device_no_match:
     case Errc::device_missing:
+    case Errc::usage_hints:
       return "DeviceNotFound";
     case Errc::source_deadline:
       return "ImageDownloadTimeoutError";
@@ -87,16 +92,18 @@ std::string_view type_of(const Error& error) {
 }  // namespace
 
 AgentError agent_error(const Error& error) {
-  std::string details = error.message();
   std::string advice = error.advice();
   if (!advice.empty()) {
     // A sentence of its own, unless it begins with a name: an option, a command, a path.
     const auto word = advice.substr(0, advice.find(' '));
     if (word.find_first_not_of("abcdefghijklmnopqrstuvwxyz") == std::string::npos)
       advice[0] = static_cast<char>(advice[0] - 'a' + 'A');
-    details += ". " + advice;
+    advice = ". " + advice;
   }
-  return of_class(type_of(error), fmt::format("{} [{}]", details, name(error.code())));
+  // Of one that is too long the middle is left out: what to do, and the code, are at its end.
+  const std::string end =
+      fmt::format("{} [{}]", shortened(std::move(advice), kMaxDetails / 2), name(error.code()));
+  return of_class(type_of(error), shortened(error.message(), kMaxDetails - end.size()) + end);
 }
 
 AgentError invalid_command(std::string details) {

@@ -20,11 +20,12 @@ struct AgentError {
   bool operator==(const AgentError&) const = default;
 };
 
-/// Longest `details` in bytes: Ironic keeps an error of a node in a column of 64 KiB and puts some
-/// words of its own around ours.
-inline constexpr std::size_t kMaxDetails = 8000;
+/// Longest `details` in bytes. Ironic cuts a node's last_error after 4096 characters
+/// ([DEFAULT]log_in_db_max_size; ironic/objects/node.py), and begins it with words of its own.
+inline constexpr std::size_t kMaxDetails = 3800;
 
 /// The whole of `error` in one sentence with its advice and code; the class by the error's code.
+/// Where that is too long, the end of error.message() is missing.
 [[nodiscard]] AgentError agent_error(const Error& error);
 
 // Those that are no ingot::Error first.

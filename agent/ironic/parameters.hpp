@@ -44,7 +44,7 @@ struct AgentOptions {
   bool tls_insecure = false;                      ///< servers are not verified
   std::string client_cert_file, client_key_file;  ///< both or neither
   std::string listen_cert_file, listen_key_file;  ///< of the agent's server; both or neither
-  bool listen_tls = false;                        ///< with those
+  bool listen_tls = false;        ///< whatever is advertised; with those, or else with its own
   bool auto_tls = true;           ///< makes a key and certificate where the API takes them
   std::string tls_min_version;    ///< "1.2", "1.3"; "": 1.2, or what lookup says
   std::string tls_cipher_suites;  ///< of TLS 1.2; "": ours, or what lookup says

@@ -20,20 +20,24 @@ NO_FIRMWARE = (["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys/firm
 
 
 class Agent:
-    """A running `ingot agent`, whose only disk is `device`. It ends with the test at the latest."""
+    """A running `ingot agent`, whose only disk is `device` (or disks, of a list). It ends with the test at the latest.
 
-    def __init__(self, case, api_url, device, mac, protocol="http", port=None, run_dir=None, args=()):
+    What it tells Ironic is its own address, or with `proxy` that port. `within` is a command that starts it in other
+    surroundings."""
+
+    def __init__(self, case, api_url, device, mac, protocol="http", port=None, run_dir=None, proxy=None, within=(), args=()):
         self.port = port or ironic_rig.free_port()
-        self.url = f"{protocol}://127.0.0.1:{self.port}"
-        self.protocol = protocol
+        self.url = f"{protocol}://127.0.0.1:{proxy or self.port}"
+        self.protocol = "https" if "--listen-tls" in args else protocol
         self.run_dir = run_dir or case.path(f"run-{self.port}")
         self.log_path = case.path(f"agent-{self.port}-{secrets.token_hex(2)}.log")
         os.makedirs(self.run_dir, exist_ok=True)
+        disks = [device] if isinstance(device, str) else device
         argv = ["agent", "--api-url", api_url, "--listen", f"127.0.0.1:{self.port}", "--advertise-host", "127.0.0.1",
-                "--advertise-port", str(self.port), "--advertise-protocol", protocol, "--mac", mac, "--only-device", device,
-                "--power", "exit", "--run-dir", self.run_dir, *args]
+                "--advertise-port", str(proxy or self.port), "--advertise-protocol", protocol, "--mac", mac,
+                *[f"--only-device={disk}" for disk in disks], "--power", "exit", "--run-dir", self.run_dir, *args]
         with open(self.log_path, "w") as log:
-            self.process = subprocess.Popen([*NO_FIRMWARE, "setpriv", "--pdeathsig", "KILL", rig.INGOT, *argv],
+            self.process = subprocess.Popen([*NO_FIRMWARE, *within, "setpriv", "--pdeathsig", "KILL", rig.INGOT, *argv],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         case.addCleanup(self.stop)
 
@@ -61,6 +65,12 @@ class Agent:
         """Bytes of memory that it has now."""
         with open(f"/proc/{self.process.pid}/status") as file:
             return int(re.search(r"VmRSS:\s+(\d+) kB", file.read())[1]) << 10
+
+    def failure(self):
+        """The error of its last command, as a conductor reads it."""
+        status, _, body = self.request("GET", "/v1/commands/")
+        assert (status, body["commands"][-1]["command_status"]) == (200, "FAILED"), body
+        return body["commands"][-1]["command_error"]
 
     def connection(self, timeout=60):
         if self.protocol == "http":

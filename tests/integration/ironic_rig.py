@@ -84,7 +84,7 @@ enabled_hardware_types = fake-hardware
 enabled_bios_interfaces = no-bios
 enabled_boot_interfaces = fake
 enabled_console_interfaces = no-console
-enabled_deploy_interfaces = direct
+enabled_deploy_interfaces = direct,custom-agent
 enabled_inspect_interfaces = no-inspect
 # Nodes have "noop": "fake", which has to be there, refuses to boot from disk.
 enabled_management_interfaces = noop,fake
@@ -239,15 +239,17 @@ class Ironic:
                 raise Refused(status, text)
             return json.loads(text) if text else None
 
-    def node(self, mac, root_device, clean=False, boot_mode="bios"):
-        """A new node, manageable: with one port `mac` and the disk `root_device` (a path); with `clean` it is cleaned
-        whenever it is provided."""
+    def node(self, mac, root_device, clean=False, boot_mode="bios", deploy_interface="direct", driver_info=None):
+        """A new node, manageable: with one port `mac` and the disk `root_device` (a path, or hints); with `clean` it is
+        cleaned whenever it is provided."""
+        hints = {"name": root_device} if isinstance(root_device, str) else root_device
         made = self.api("POST", "/v1/nodes", {
-            "driver": "fake-hardware", "deploy_interface": "direct", "boot_interface": "fake", "power_interface": "fake",
+            "driver": "fake-hardware", "deploy_interface": deploy_interface, "driver_info": driver_info or {},
+            "boot_interface": "fake", "power_interface": "fake",
             "management_interface": "noop", "network_interface": "noop", "storage_interface": "noop",
             "inspect_interface": "no-inspect", "raid_interface": "no-raid", "automated_clean": clean,
             "properties": {"cpus": 1, "memory_mb": 2048, "local_gb": 1, "cpu_arch": "x86_64",
-                           "capabilities": f"boot_mode:{boot_mode}", "root_device": {"name": root_device}}})
+                           "capabilities": f"boot_mode:{boot_mode}", "root_device": hints}})
         self.api("POST", "/v1/ports", {"node_uuid": made["uuid"], "address": mac})
         node = Node(self, made["uuid"])
         node.ask("manage")
