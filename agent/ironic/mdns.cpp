@@ -398,23 +398,17 @@ Result<std::string> announced_url(const AnnouncedService& service, const HasRout
 
 std::vector<std::string> apply_announced_options(AgentOptions& options,
                                                  const AnnouncedService& service) {
-  std::vector<std::string> problems;
-  for (const auto& [property, parameter] :
-       {std::pair("ipa_inspection_callback_url", "ipa-inspection-callback-url"),
-        std::pair("ipa_ntp_server", "ipa-ntp-server")}) {
-    const std::string value = property_of(service, property);
-    if (value.empty()) continue;
-    // Then it is one word, and no other parameter can follow it.
-    const bool word = std::ranges::all_of(value, [](char c) { return c > ' ' && c < '\x7f'; });
-    if (!word) {
-      problems.push_back(fmt::format("{} found by mDNS is not printable: it is ignored", property));
-      continue;
-    }
-    for (const std::string& problem :
-         apply_kernel_command_line(options, fmt::format("{}={}", parameter, value)))
-      problems.push_back(problem + " (found by mDNS)");
-  }
-  return problems;
+  const std::string value = property_of(service, "ipa_inspection_callback_url");
+  if (value.empty()) return {};
+  auto urls = parse_api_urls(value);
+  // Nothing but what a URL is written with, so that it is one URL, and fit for the log.
+  const bool printable =
+      std::ranges::all_of(value, [](char c) { return c > ' ' && c < '\x7f' && c != ','; });
+  if (!urls || !printable)
+    return {"ipa_inspection_callback_url, found by mDNS, is no http or https URL: it is ignored"};
+  options.inspection_callback_urls = *std::move(urls);
+  options.inspection_by_mdns = false;
+  return {};
 }
 
 MdnsTools MdnsTools::of_this_machine() {
