@@ -118,7 +118,7 @@ class IronicClient::Impl {
     std::string body;
   };
 
-  // `path` at the first API that can be reached.
+  // `path` at the first API that can be reached, be it through a proxy.
   Result<Answer> api(const std::string& path, const std::optional<std::string>& body,
                      const std::optional<ApiVersion>& header, const std::stop_token& stop) {
     if (urls_.empty())
@@ -126,13 +126,20 @@ class IronicClient::Impl {
                   "give ipa-api-url on the kernel command line, or --api-url");
     for (std::size_t i = 0;; ++i) {
       auto answer = request(urls_[i] + path, body, header, stop);
-      if (answer) {
+      const bool last = i + 1 == urls_.size() || stop.stop_requested();
+      if (answer && (last || !is_gone(answer->status))) {
         std::rotate(urls_.begin(), urls_.begin() + static_cast<std::ptrdiff_t>(i),
                     urls_.begin() + static_cast<std::ptrdiff_t>(i) + 1);
         return answer;
       }
-      if (i + 1 == urls_.size() || stop.stop_requested()) return answer;
+      if (last) return answer;
     }
+  }
+
+  // A proxy says that there is nothing behind it.
+  static bool is_gone(long status) {
+    constexpr long kBadGateway = 502, kUnavailable = 503, kGatewayTimeout = 504;
+    return status == kBadGateway || status == kUnavailable || status == kGatewayTimeout;
   }
 
   Result<Answer> request(const std::string& url, const std::optional<std::string>& body,

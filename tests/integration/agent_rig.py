@@ -67,10 +67,11 @@ class Agent:
             return int(re.search(r"VmRSS:\s+(\d+) kB", file.read())[1]) << 10
 
     def failure(self):
-        """The error of its last command, as a conductor reads it."""
-        status, _, body = self.request("GET", "/v1/commands/")
-        assert (status, body["commands"][-1]["command_status"]) == (200, "FAILED"), body
-        return body["commands"][-1]["command_error"]
+        """The error of its last command that failed, as a conductor reads it."""
+        _, _, body = self.request("GET", "/v1/commands/")
+        failed = [command["command_error"] for command in body["commands"] if command["command_status"] == "FAILED"]
+        assert failed, body
+        return failed[-1]
 
     def connection(self, timeout=60):
         if self.protocol == "http":

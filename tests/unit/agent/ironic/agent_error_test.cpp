@@ -93,6 +93,17 @@ TEST(AgentError, LengthIsLimitedAtACharactersBoundary) {
     }
   const AgentError error = agent_error(Error(Errc::write_io, std::string(100'000, 'x')));
   EXPECT_LE(error.details.size(), kMaxDetails);
+  EXPECT_TRUE(error.details.ends_with("x … [write.io]"));
+  // What is left out is the end of the message; what to do is said whatever its length.
+  const AgentError many =
+      agent_error(Error(Errc::device_no_match, "none of " + std::string(100'000, 'x'), "look"));
+  EXPECT_EQ(many.details.size(), kMaxDetails);
+  EXPECT_TRUE(many.details.starts_with("none of xxx"));
+  EXPECT_TRUE(many.details.ends_with("x …. Look [device.no-match]"));
+  const AgentError loud = agent_error(Error(Errc::write_io, "small", std::string(100'000, 'y')));
+  EXPECT_LE(loud.details.size(), kMaxDetails);
+  EXPECT_TRUE(loud.details.starts_with("small. Yyy"));
+  EXPECT_TRUE(loud.details.ends_with("y … [write.io]"));
   // Bytes that are no text at all end somewhere as well.
   EXPECT_LE(busy(std::string(20'000, '\x80')).details.size(), kMaxDetails);
 }

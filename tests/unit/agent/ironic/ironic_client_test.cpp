@@ -312,6 +312,23 @@ TEST(IronicClient, TurnsToTheApiThatCanBeReachedAndStaysThere) {
   EXPECT_EQ(client.api_url(), ironic.url());
 }
 
+TEST(IronicClient, TurnsToTheNextApiWhereAProxyHasNothingBehindIt) {
+  for (const unsigned status : {502U, 503U, 504U}) {
+    FakeIronic proxy([&](const auto&, std::size_t) { return says(status); });
+    FakeIronic ironic([](const auto&, std::size_t) { return says(200, kLookup); });
+    const AgentOptions made = options({proxy.url(), ironic.url()});
+    IronicClient client(made);
+    ASSERT_TRUE(client.lookup({"52:54:00:aa:bb:01"}, "", {})) << status;
+    EXPECT_EQ(client.api_url(), ironic.url());
+    EXPECT_EQ(proxy.requests().size(), 1);
+    // Where there is no other, that is the answer.
+    const AgentOptions alone = options({proxy.url()});
+    IronicClient lonely(alone);
+    EXPECT_FALSE(lonely.lookup({"52:54:00:aa:bb:01"}, "", {}));
+    EXPECT_EQ(lonely.last_status(), status);
+  }
+}
+
 TEST(IronicClient, ARefusalIsAnAnswer) {
   FakeIronic refusing([](const auto&, std::size_t) { return says(404); });
   FakeIronic other([](const auto&, std::size_t) { return says(200, kLookup); });
