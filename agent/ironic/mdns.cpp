@@ -9,14 +9,14 @@
 #include <array>
 #include <boost/json.hpp>
 #include <charconv>
-#include <condition_variable>
-#include <cstring>
 #include <limits>
-#include <mutex>
+#include <system_error>
 #include <utility>
 
 #include "agent/ironic/host.hpp"
 #include "agent/ironic/json_text.hpp"
+#include "agent/ironic/waiting.hpp"
+#include "agent/text/lower_case.hpp"
 #include "agent/text/text.hpp"
 #include "disk/core/subprocess.hpp"
 #include "disk/core/url_text.hpp"
@@ -34,13 +34,6 @@ constexpr const char* kApi = "baremetal";
 constexpr const char* kInspection = "baremetal-introspection";
 constexpr const char* kContinue = "/v1/continue";
 constexpr std::size_t kMostAddresses = 16, kMostProperties = 64;
-
-std::string lower_case(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(),
-                         [](unsigned char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
-  return out;
-}
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -139,15 +132,6 @@ std::string property_of(const AnnouncedService& service, std::string_view name) 
 tl::unexpected<Error> refused(std::string_view what) {
   return fail(Errc::controller_refused, fmt::format("what was found by mDNS {}", what),
               "check what announces Ironic in this network, or give its URL with ipa-api-url");
-}
-
-// False if `stop` came first.
-bool pause(const std::stop_token& stop, milliseconds time) {
-  std::mutex mutex;
-  std::unique_lock lock(mutex);
-  std::condition_variable_any never;
-  never.wait_for(lock, stop, time, [] { return false; });
-  return !stop.stop_requested();
 }
 
 // Bytes as D-Bus's JSON has them: an array of numbers.

@@ -2,7 +2,6 @@
 /// The question is put to the responder that the machine has: Avahi, or systemd-resolved.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>

@@ -11,7 +11,10 @@
 #include <iterator>
 #include <map>
 #include <sstream>
+#include <system_error>
+#include <utility>
 
+#include "agent/text/lower_case.hpp"
 #include "disk/core/url_text.hpp"
 
 namespace ingot::agent {
@@ -19,13 +22,6 @@ namespace {
 
 constexpr std::string_view kBlanks = " \t\r\n\v\f";
 constexpr std::size_t kMostConfig = 1UL << 20;
-
-std::string lower_case(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(),
-                         [](unsigned char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
-  return out;
-}
 
 std::string_view trimmed(std::string_view text) {
   const auto begin = text.find_first_not_of(kBlanks);

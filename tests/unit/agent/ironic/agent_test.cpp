@@ -6,6 +6,9 @@
 
 #include <boost/json.hpp>
 #include <boost/url.hpp>
+#include <chrono>
+#include <stop_token>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -167,6 +170,21 @@ TEST_F(WholeAgent, AnOldApiTakesNoCertificate) {
   const auto heartbeat = parse_json_object(heartbeats(1).at(0)).value();
   EXPECT_TRUE(string_in(heartbeat, "callback_url").starts_with("http://"));
   EXPECT_FALSE(heartbeat.contains("agent_verify_ca"));
+}
+
+// Whoever forgot the URL need not wait for disks and network interfaces to be told so.
+TEST(Agent, WithoutAnApiItEndsBeforeItWaitsForHardware) {
+  AgentOptions options;
+  options.only_disks = {"/dev/there-is-no-such-disk"};
+  options.power = PowerMode::exit;
+  const auto begun = std::chrono::steady_clock::now();
+  const auto ended = run_agent(options, std::stop_token());
+  ASSERT_FALSE(ended);
+  EXPECT_EQ(ended.error().code(), Errc::usage_option);
+  EXPECT_NE(ended.error().message().find("no URL of Ironic's API"), std::string::npos)
+      << ended.error().message();
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(15))
+      << "ten looks for a disk take half a minute";
 }
 
 }  // namespace
