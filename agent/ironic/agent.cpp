@@ -259,6 +259,7 @@ class Agent {
     constexpr seconds kLastAnswer{1};
     const bool for_good = how == AgentEnd::locked_down || how == AgentEnd::rescued;
     if (for_good) pause(stop_, kLastAnswer);
+    table.request_stop();  // or the server waits for a synchronous one
     server.reset();
     table.finish();
     if (how == AgentEnd::locked_down) power_->isolate();

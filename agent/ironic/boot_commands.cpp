@@ -23,7 +23,8 @@ Result<std::string> written_disk(const AgentOptions& options, const NodeState& n
     return written->device;
   const auto record = parse_json_object(node.node()).value_or(json::object());
   const std::string hints = root_device_hints_of(record);
-  const auto report = look_at_devices(options.only_disks, hints.empty() ? "{}" : hints);
+  INGOT_TRY_ASSIGN(const auto skipped, skipped_disks_of(record));
+  const auto report = look_at_devices(options.only_disks, hints.empty() ? "{}" : hints, skipped);
   if (!report) return tl::unexpected(report.error());
   if (report->choice->no_match) return tl::unexpected(*report->choice->no_match);
   return report->choice->chosen;

@@ -16,9 +16,11 @@
 #include <system_error>
 #include <utility>
 
+#include "agent/ironic/image_order.hpp"
 #include "agent/ironic/json_text.hpp"
 #include "agent/job/device_report.hpp"
 #include "agent/job/job.hpp"
+#include "agent/job/root_device_hints.hpp"
 #include "agent/text/text.hpp"
 
 namespace ingot::agent {
@@ -30,6 +32,7 @@ namespace json = boost::json;
 using disk::Disk;
 using disk::EraseMethod;
 
+constexpr std::uint64_t kLargestMedium = 4ULL << 30;
 constexpr const char* kPstore = "/sys/fs/pstore";
 
 // Types of partitions and signatures whose disks other machines may be using right now.
@@ -51,7 +54,6 @@ std::string shared_file_system(const ErasedDisk& found) {
 
 // What the node's record says of erasing.
 struct EraseWishes {
-  std::vector<std::string> skip;  // hints, JSON
   bool guard = true;
   bool nvme_itself = true, ata_itself = true;  // disks may erase themselves
   bool else_overwrite = false;                 // where that fails
@@ -60,13 +62,6 @@ struct EraseWishes {
 EraseWishes wishes_of(const json::object& node, const AgentOptions& options) {
   EraseWishes wishes;
   wishes.guard = options.guard_special_filesystems;
-  if (const json::object* properties = object_in(node, "properties")) {
-    const json::value* skip = properties->if_contains("skip_block_devices");
-    if (skip != nullptr && skip->is_array())
-      for (const auto& hints : skip->get_array())
-        if (hints.is_object() && !hints.get_object().empty())
-          wishes.skip.push_back(json::serialize(hints));
-  }
   if (const json::object* info = object_in(node, "driver_internal_info")) {
     const auto flag = [info](std::string_view name, bool otherwise) {
       return bool_in(*info, name).value_or(otherwise);
@@ -90,7 +85,9 @@ std::string passed_over(const Disk& disk) {
   if (uses_contain(disk, "part of md")) return "it is a member of an array";
   if (disk.removable && disk.running_system) return "it holds the running system, and is removable";
   std::error_code error;
-  if (fs::canonical("/dev/disk/by-label/ir-vfd-dev", error) == disk.name && !error)
+  // A tenant can give any disk that label, but no disk that size and bus.
+  if (disk.transport == "usb" && disk.size < kLargestMedium &&
+      fs::canonical("/dev/disk/by-label/ir-vfd-dev", error) == disk.name && !error)
     return "it brought the agent's parameters";
   return {};
 }
@@ -100,6 +97,7 @@ class Eraser {
   Eraser(const AgentOptions& options, NodeState& state, const StepCall& call, std::string step)
       : options_(options),
         state_(state),
+        node_(call.node),
         stop_(call.stop),
         step_(std::move(step)),
         wishes_(wishes_of(call.node, options)) {}
@@ -134,21 +132,11 @@ class Eraser {
  private:
   Result<std::vector<Disk>> targets() const {
     INGOT_TRY_ASSIGN(auto report, look_at_devices(options_.only_disks, std::nullopt));
-    std::vector<std::string> skipped;
-    for (const std::string& hints : wishes_.skip) {
-      const auto matched = look_at_devices(options_.only_disks, hints);
-      if (!matched) {
-        // It may name what no disk is (volume_name, of a software RAID).
-        say(fmt::format("{}: skip_block_devices: {}", step_, matched.error().message()));
-        continue;
-      }
-      for (std::size_t i = 0; i < matched->disks.size(); ++i)
-        if (matched->choice->excluded_by[i].empty()) skipped.push_back(matched->disks[i].name);
-    }
+    INGOT_TRY_ASSIGN(const auto skipped, skipped_disks_of(node_));
     std::vector<Disk> disks;
     for (Disk& disk : report.disks) {
       std::string why = passed_over(disk);
-      if (std::ranges::count(skipped, disk.name) > 0) why = "skip_block_devices names it";
+      if (without({disk}, skipped).empty()) why = "skip_block_devices names it";
       if (why.empty())
         disks.push_back(std::move(disk));
       else
@@ -216,6 +204,7 @@ class Eraser {
 
   const AgentOptions& options_;
   NodeState& state_;
+  const json::object& node_;
   const std::stop_token& stop_;
   const std::string step_;
   const EraseWishes wishes_;
@@ -228,7 +217,11 @@ bool may_erase_itself(const Disk& disk, const EraseWishes& wishes) {
   return disk.transport == "nvme" ? wishes.nvme_itself : wishes.ata_itself;
 }
 
-CommandOutcome erase_pstore() {
+CommandOutcome erase_pstore(const AgentOptions& options) {
+  if (options.power == PowerMode::exit) {
+    say("erase_pstore: the firmware's memory is left alone, as --power exit says");
+    return "null";
+  }
   std::error_code error;
   std::vector<std::string> failed;
   for (const auto& entry : fs::directory_iterator(kPstore, error)) {
@@ -291,8 +284,8 @@ std::vector<Step> cleaning_steps(const AgentOptions& options, NodeState& node) {
                      return json::serialize(*done);
                    }});
   steps.push_back(
-      {.name = "erase_pstore", .clean = 0, .abortable = true, .run = [](const StepCall&) {
-         return erase_pstore();
+      {.name = "erase_pstore", .clean = 0, .abortable = true, .run = [&options](const StepCall&) {
+         return erase_pstore(options);
        }});
   return steps;
 }

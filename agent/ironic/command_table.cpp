@@ -164,8 +164,12 @@ std::optional<CommandRecord> CommandTable::find(std::string_view id) const {
   return at == records_.end() ? std::nullopt : std::optional(*at);
 }
 
-void CommandTable::finish() {
+void CommandTable::request_stop() {
   stop_.request_stop();
+}
+
+void CommandTable::finish() {
+  request_stop();
   if (thread_.joinable()) thread_.join();
 }
 

@@ -90,6 +90,8 @@ class CommandTable {
   /// In the order in which they were begun.
   [[nodiscard]] std::deque<CommandRecord> records() const;
   [[nodiscard]] std::optional<CommandRecord> find(std::string_view id) const;
+  /// Has the running command stop, of whichever kind, and begins no further one. From any thread.
+  void request_stop();
   /// Has the running command stop, waits for its end, and begins no further one. Not to be called
   /// by a command, nor while another thread may be in execute().
   void finish();

@@ -57,7 +57,7 @@ CommandOutcome write_image(const json::object& params, const json::object& node,
   const auto request =
       write_request(*image_info, string_in(params, "configdrive"), {options, policy, node});
   if (!request) return tl::unexpected(request.error());
-  return write(*request, string_in(*image_info, "id"), step, state, stop);
+  return write(*request, image_name(*image_info), step, state, stop);
 }
 
 CommandOutcome write_osimage(const StepCall& call, const AgentOptions& options, NodeState& state) {

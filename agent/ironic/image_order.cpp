@@ -26,6 +26,42 @@ std::vector<std::string> urls_of(const json::object& image_info) {
   return urls;
 }
 
+// Whether it begins with a scheme. What does not may hold credentials all the same, which nobody
+// would find in it to mask them.
+bool has_scheme(std::string_view url) {
+  const auto end = url.find("://");
+  return end != std::string_view::npos && end > 0 &&
+         std::ranges::all_of(url.substr(0, end), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '+' || c == '-' || c == '.';
+         });
+}
+
+// Whether host and port can be told from credentials. A proxy may be named without its scheme.
+bool names_a_host(std::string_view proxy) {
+  if (const auto scheme = proxy.find("://"); scheme != std::string_view::npos)
+    proxy.remove_prefix(scheme + 3);
+  const auto end = std::min(proxy.find_first_of("/?#"), proxy.size());
+  if (proxy.find('@', end) != std::string_view::npos) return false;
+  std::string_view host = proxy.substr(0, end);
+  if (const auto at = host.rfind('@'); at != std::string_view::npos) host.remove_prefix(at + 1);
+  std::string_view port;
+  const auto colon = host.rfind(':');
+  const auto bracket = host.rfind(']');
+  if (colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket)) {
+    port = host.substr(colon + 1);
+    host = host.substr(0, colon);
+  }
+  const bool closed = host.starts_with('[') == host.ends_with(']');
+  return !host.empty() && closed && host.find_first_of(" \t\r\n") == std::string_view::npos &&
+         port.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+AgentError no_url() {
+  return invalid_parameters(
+      "what is named as the image's URL is none: it does not begin with http:// or https://");
+}
+
 // Which checksum counts, by ironic-python-agent's rules: the pair first, then the single one.
 Result<ChecksumRequest> checksum_of(const json::object& image_info) {
   const std::string algorithm = string_in(image_info, "os_hash_algo");
@@ -90,6 +126,9 @@ std::optional<AgentError> add_access(const json::object& image_info,
     const bool secure = is_https(urls_of(image_info).front());
     transfer.proxy = string_in(*proxies, secure ? "https" : "http");
     transfer.no_proxy = string_in(image_info, "no_proxy");
+    // What curl cannot take apart, credentials and all, would become a name that is looked up.
+    if (!transfer.proxy.empty() && !names_a_host(transfer.proxy))
+      return invalid_parameters("proxies names something that is no URL of a proxy");
   }
   return std::nullopt;
 }
@@ -127,6 +166,7 @@ tl::expected<WriteRequest, AgentError> request_for(const std::string& config_dri
   request.transfer.tls_insecure = context.options.tls_insecure;
   request.transfer.allow_file = false;
   request.config_drive.config_drive = config_drive;
+  request.config_drive.anonymous = true;
   request.target.only = context.options.only_disks;
   request.target.yes = true;
   // What old metadata on the disk assembled, nobody needs; the running system's disk stays refused.
@@ -135,6 +175,9 @@ tl::expected<WriteRequest, AgentError> request_for(const std::string& config_dri
   auto parsed = parse_root_device_hints(hints.empty() ? "{}" : hints);
   if (!parsed) return tl::unexpected(agent_error(parsed.error()));
   request.target.hints = *std::move(parsed);
+  auto skipped = skipped_disks_of(context.node);
+  if (!skipped) return tl::unexpected(agent_error(skipped.error()));
+  request.target.except = *std::move(skipped);
   return request;
 }
 
@@ -156,6 +199,29 @@ std::string root_device_hints_of(const json::object& node) {
   return {};
 }
 
+Result<std::vector<disk::RootDeviceHints>> skipped_disks_of(const json::object& node) {
+  std::vector<disk::RootDeviceHints> skipped;
+  const json::object* properties = object_in(node, "properties");
+  const json::value* list =
+      properties != nullptr ? properties->if_contains("skip_block_devices") : nullptr;
+  if (list == nullptr || list->is_null()) return skipped;
+  const auto malformed = [] {
+    return fail(Errc::usage_hints, "the node's skip_block_devices is no list of objects",
+                R"(give a list of hints like [{"serial": "s== S1"}])");
+  };
+  if (!list->is_array()) return malformed();
+  for (const json::value& entry : list->get_array()) {
+    if (!entry.is_object()) return malformed();
+    const json::object& hints = entry.get_object();
+    if (hints.empty() || hints.contains("volume_name")) continue;
+    auto parsed = parse_root_device_hints(json::serialize(hints));
+    if (!parsed)
+      return tl::unexpected(parsed.error().with_context("the node's skip_block_devices"));
+    skipped.push_back(*std::move(parsed));
+  }
+  return skipped;
+}
+
 std::optional<AgentError> check_image_info(const json::object& image_info,
                                            const ImagePolicy& policy) {
   constexpr std::size_t kMd5 = 32;  // hexadecimal digits
@@ -163,6 +229,7 @@ std::optional<AgentError> check_image_info(const json::object& image_info,
     return invalid_parameters("image_info has no id of the image");
   if (urls_of(image_info).empty())
     return invalid_parameters("image_info has no list of the image's urls");
+  if (!std::ranges::all_of(urls_of(image_info), has_scheme)) return no_url();
   const std::string algorithm = string_in(image_info, "os_hash_algo");
   const std::string value = string_in(image_info, "os_hash_value");
   const std::string single = string_in(image_info, "checksum");
@@ -217,6 +284,7 @@ tl::expected<WriteRequest, AgentError> write_request_of_properties(const json::o
   if (url.empty() || checksum.empty())
     return tl::unexpected(invalid_parameters(
         "the properties lack metal3.vcluster.com/image-url or metal3.vcluster.com/image-checksum"));
+  if (!has_scheme(url)) return tl::unexpected(no_url());
   const auto type =
       parse_digest_type(string_in(properties, "metal3.vcluster.com/image-checksum-type"));
   if (!type) return tl::unexpected(agent_error(type.error()));

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <tl/expected.hpp>
+#include <vector>
 
 #include "agent/ironic/agent_error.hpp"
 #include "agent/ironic/node_state.hpp"
@@ -46,5 +47,11 @@ std::optional<AgentError> check_image_info(const boost::json::object& image_info
 /// The root device hints of a node's record as JSON: `instance_info.root_device`, else
 /// `properties.root_device`; "" without any.
 [[nodiscard]] std::string root_device_hints_of(const boost::json::object& node);
+
+/// The disks that a node's record says to leave alone (`properties.skip_block_devices`, a list of
+/// hints): none is erased, and none is chosen for an image. Entries with `volume_name` are about
+/// software RAID, and left out. Errors: usage.hints, since a disk that is to stay could not be
+/// told.
+Result<std::vector<disk::RootDeviceHints>> skipped_disks_of(const boost::json::object& node);
 
 }  // namespace ingot::agent

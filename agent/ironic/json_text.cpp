@@ -43,6 +43,7 @@ json::value masked_value(const json::value& value, bool proxies) {
       const bool hidden = secret(key) && !member.is_null();
       out[name] = hidden ? json::value(kMask) : masked_value(member, proxies || names_proxies(key));
     }
+    if (out.contains("id") && out.contains("urls")) out["id"] = image_name(value.get_object());
     return out;
   }
   if (value.is_array()) {
@@ -100,6 +101,15 @@ std::optional<bool> bool_in(const json::object& object, std::string_view name) {
   for (const auto* no : {"false", "False", "0", "no", "off"})
     if (word == no) return false;
   return std::nullopt;
+}
+
+std::string image_name(const json::object& image_info) {
+  std::string id = string_in(image_info, "id");
+  const json::value* urls = image_info.if_contains("urls");
+  const json::array* list = urls != nullptr ? urls->if_array() : nullptr;
+  if (list == nullptr || list->empty() || !list->front().is_string()) return id;
+  std::string shown = redacted(std::string_view(list->front().get_string()));
+  return shown.find(id) != std::string::npos ? id : shown;
 }
 
 json::value masked(const json::value& value) {

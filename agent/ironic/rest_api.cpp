@@ -124,7 +124,8 @@ HttpAnswer RestApi::answer(std::string_view method, std::string_view target,
   if (!known && (post_here || request->token)) return error(401, "Token invalid.");
   if (post_here) return post(body, request->wait);
   if (request->route == Route::commands) return list();
-  return show(request->id, request->wait);
+  // Who waits keeps a connection for as long as a command runs.
+  return show(request->id, known && request->wait);
 }
 
 std::string RestApi::error_body(unsigned status, std::string_view what) const {

@@ -17,7 +17,7 @@ namespace ingot::agent {
 ///
 /// Token    a query parameter. Whoever sends a command needs it; who only lists them needs the
 ///          right one or none, since conductors up to 2023 send none there: what they see holds no
-///          secrets.
+///          secrets. Nor can they wait for a command's end.
 /// Errors   {"faultcode", "faultstring"}, both strings, whatever the status.
 /// Source   ironic-python-agent's api/app.py for routes, statuses and texts.
 class RestApi final : public HttpHandler {

@@ -75,10 +75,16 @@ Result<imaging::ConfigDrive> with_context(Result<imaging::ConfigDrive> drive,
   return drive;
 }
 
-Result<imaging::ConfigDrive> load_existing(const std::string& value,
-                                           const imaging::TransferOptions& transfer,
+Result<imaging::ConfigDrive> load_existing(const ConfigDriveOptions& options,
+                                           imaging::TransferOptions transfer,
                                            const std::stop_token& stop) {
+  const std::string& value = options.config_drive;
   if (is_url(value)) {
+    if (options.anonymous) {
+      transfer.user.clear();
+      transfer.password.clear();
+      transfer.authorization.clear();
+    }
     const auto what = fmt::format("{} {}", kOption, redacted(value));
     const auto bytes = imaging::fetch_secret(value, transfer, imaging::kMaxConfigDriveText, stop);
     if (!bytes) return tl::unexpected(bytes.error().with_context(std::string(kOption)));
@@ -150,8 +156,7 @@ Result<std::optional<imaging::ConfigDrive>> load_config_drive(
       return fail(Errc::usage_option,
                   "--config-drive together with --user-data, --meta-data or --network-data",
                   "give a whole config drive, or the files to make one of");
-    INGOT_TRY_ASSIGN(imaging::ConfigDrive drive,
-                     load_existing(options.config_drive, transfer, stop));
+    INGOT_TRY_ASSIGN(imaging::ConfigDrive drive, load_existing(options, transfer, stop));
     return drive;
   }
   if (std::ranges::count(files, "-", [](auto* file) { return *file; }) > 1)

@@ -18,6 +18,7 @@ struct ConfigDriveOptions {
   /// transfer's options allow no files.
   std::string config_drive{};
   std::string user_data{}, meta_data{}, network_data{};  ///< files, or "-" for one of them
+  bool anonymous = false;  ///< credentials are for the image's server: no other is sent them
 
   [[nodiscard]] bool wanted() const {
     return !(config_drive.empty() && user_data.empty() && meta_data.empty() &&

@@ -1,5 +1,7 @@
 #include "agent/job/device_report.hpp"
 
+#include <utility>
+
 #include "agent/job/root_device_hints.hpp"
 #include "disk/inventory/list_disks.hpp"
 
@@ -22,7 +24,8 @@ HintedChoice choose(const disk::RootDeviceHints& hints, const std::vector<Disk>&
 }  // namespace
 
 Result<DeviceReport> look_at_devices(const std::vector<std::string>& devices,
-                                     const std::optional<std::string>& hints) {
+                                     const std::optional<std::string>& hints,
+                                     const std::vector<disk::RootDeviceHints>& except) {
   std::optional<disk::RootDeviceHints> parsed;
   if (hints) {
     INGOT_TRY_ASSIGN(parsed, parse_root_device_hints(*hints));
@@ -30,7 +33,8 @@ Result<DeviceReport> look_at_devices(const std::vector<std::string>& devices,
   disk::InventoryOptions inventory;
   inventory.only = devices;
   DeviceReport report;
-  INGOT_TRY_ASSIGN(report.disks, disk::list_disks(inventory));
+  INGOT_TRY_ASSIGN(auto disks, disk::list_disks(inventory));
+  report.disks = without(std::move(disks), except);
   if (parsed) report.choice = choose(*parsed, report.disks);
   return report;
 }

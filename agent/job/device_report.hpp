@@ -7,6 +7,7 @@
 
 #include "disk/core/error.hpp"
 #include "disk/inventory/disk.hpp"
+#include "disk/inventory/hints.hpp"
 
 namespace ingot::agent {
 
@@ -23,9 +24,11 @@ struct DeviceReport {
   std::optional<HintedChoice> choice;  ///< nothing: no hints were given
 };
 
-/// Looks at the disks, or at the `devices` that are named. That hints (JSON) choose none is no
+/// Looks at the disks, or at the `devices` that are named; those that satisfy one of `except` are
+/// left out. That hints (JSON) choose none is no
 /// error here, but in the report. Errors: usage.hints, device.missing, device.unsuitable.
 Result<DeviceReport> look_at_devices(const std::vector<std::string>& devices,
-                                     const std::optional<std::string>& hints);
+                                     const std::optional<std::string>& hints,
+                                     const std::vector<disk::RootDeviceHints>& except = {});
 
 }  // namespace ingot::agent

@@ -38,6 +38,7 @@ struct TargetOptions {
   std::string device;                          ///< or "", and hints
   std::optional<disk::RootDeviceHints> hints;  ///< which disk it is to be
   std::vector<std::string> only;               ///< the disks that hints choose among; none: all
+  std::vector<disk::RootDeviceHints> except;   ///< disks that satisfy one are never chosen by hints
   std::optional<disk::DiskIdentity> chosen;    ///< the disk that was shown or chosen, no other
   std::optional<std::uint64_t> size;           ///< bytes; of a regular file to be created
   bool yes = false;                            ///< the owner of the job is not asked

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <utility>
 #include <vector>
@@ -45,6 +46,15 @@ Result<disk::RootDeviceHints> parse_root_device_hints(std::string_view text) {
     hints.emplace_back(std::string(key), std::move(hint));
   }
   return disk::RootDeviceHints::parse(hints);
+}
+
+std::vector<disk::Disk> without(std::vector<disk::Disk> disks,
+                                const std::vector<disk::RootDeviceHints>& except) {
+  std::erase_if(disks, [&](const disk::Disk& disk) {
+    return std::ranges::any_of(
+        except, [&](const disk::RootDeviceHints& hints) { return hints.why_not(disk).empty(); });
+  });
+  return disks;
 }
 
 }  // namespace ingot::agent

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string_view>
+#include <vector>
 
 #include "disk/core/error.hpp"
 #include "disk/inventory/hints.hpp"
@@ -12,5 +13,9 @@ namespace ingot::agent {
 /// is no hints. At most 64 KiB.
 /// Errors: usage.hints, also for all that disk::RootDeviceHints::parse() refuses.
 Result<disk::RootDeviceHints> parse_root_device_hints(std::string_view json);
+
+/// The disks that satisfy none of `except`, in their order.
+[[nodiscard]] std::vector<disk::Disk> without(std::vector<disk::Disk> disks,
+                                              const std::vector<disk::RootDeviceHints>& except);
 
 }  // namespace ingot::agent

@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <utility>
+
+#include "agent/job/root_device_hints.hpp"
 #include "agent/text/text.hpp"
 #include "disk/core/units.hpp"
 #include "disk/identity.hpp"
@@ -14,7 +17,8 @@ Result<TargetOptions> choose_target(TargetOptions target, JobOwner& owner) {
   if (!target.hints) return target;
   disk::InventoryOptions inventory;
   inventory.only = target.only;
-  INGOT_TRY_ASSIGN(const auto disks, disk::list_disks(inventory));
+  INGOT_TRY_ASSIGN(auto listed, disk::list_disks(inventory));
+  const auto disks = without(std::move(listed), target.except);
   INGOT_TRY_ASSIGN(const disk::Disk disk, target.hints->choose(disks));
   target.device = disk.name;
   target.chosen = disk.identity();

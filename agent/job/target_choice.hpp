@@ -8,8 +8,8 @@
 namespace ingot::agent {
 
 /// Fills in `device` and `chosen` where hints are to choose among the machine's disks (or `only`
-/// some of them), and remarks what they chose. Other targets come back as they are.
-/// Errors: device.no-match, and those of disk::list_disks().
+/// some of them, never one of `except`), and remarks what they chose. Other targets come back as
+/// they are. Errors: device.no-match, and those of disk::list_disks().
 Result<TargetOptions> choose_target(TargetOptions target, JobOwner& owner);
 
 /// Has the owner confirm that a block device is overwritten; nothing is asked for a regular file,

@@ -313,5 +313,41 @@ class Abuse(rig.Case):
         self.assertEqual(self.agent.request("GET", "/v1/commands/")[0], 200)
 
 
+class Leaving(rig.Case):
+    """What the agent leaves alone, and how it leaves."""
+
+    def boot(self, within):
+        fake = agent_rig.FakeIronic(self, heartbeat_timeout=HEARTBEAT_TIMEOUT)
+        agent = agent_rig.Agent(self, fake.url, self.loop(16 * MIB), "52:54:00:aa:00:03", within=within)
+        fake.wait_for_heartbeats(1)
+        return agent, f"/v1/commands/?wait=true&agent_token={fake.token}"
+
+    def test_firmware_memory_stays(self):
+        agent, commands = self.boot(["unshare", "--mount", "sh", "-c",
+                                     'mount -t tmpfs none /sys/fs/pstore && touch /sys/fs/pstore/dmesg-1 && exec "$@"', "sh"])
+        step = {"interface": "deploy", "step": "erase_pstore", "args": None}
+        status, _, answer = agent.request("POST", commands, {"name": "clean.execute_clean_step", "params": {"step": step, "node": {}}})
+        self.assertEqual((status, answer["command_status"]), (200, "SUCCEEDED"), answer)
+        self.assertEqual(os.listdir(f"/proc/{agent.process.pid}/root/sys/fs/pstore"), ["dmesg-1"])
+
+    def test_stops_while_it_collects_logs(self):
+        """A request that waits for its command does not keep the agent from ending."""
+        programs = self.path("programs")
+        os.mkdir(programs)
+        for name in ("df", "dmesg", "lsblk", "mount", "ps"):
+            with open(os.path.join(programs, name), "w") as file:
+                file.write("#!/bin/sh\nexec sleep 60\n")
+            os.chmod(os.path.join(programs, name), 0o755)
+        agent, commands = self.boot(["env", f"PATH={programs}:{os.environ['PATH']}"])
+        connection = agent.connection()
+        self.addCleanup(connection.close)
+        connection.request("POST", commands, json.dumps({"name": "log.collect_system_logs", "params": {}}))
+        time.sleep(1)
+        begin = time.monotonic()
+        agent.process.terminate()
+        agent.wait()
+        self.assertLess(time.monotonic() - begin, 3, agent.log())
+
+
 if __name__ == "__main__":
     unittest.main()

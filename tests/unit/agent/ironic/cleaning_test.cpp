@@ -7,6 +7,7 @@
 
 #include <boost/json.hpp>
 #include <chrono>
+#include <filesystem>
 #include <memory>
 #include <thread>
 
@@ -94,15 +95,43 @@ TEST_F(Cleaning, ExpressIsMetadataWhereADiskCannotDoMore) {
 }
 
 TEST_F(Cleaning, SkippedDisksStay) {
-  const auto record =
-      clean(agent_, "erase_devices_metadata",
-            {{"properties",
-              {{"skip_block_devices",
-                json::array{json::object{{"volume_name", "md0"}}, "nonsense", json::object(),
-                            json::object{{"name", "s== " + first_.path()}}}}}}});
+  const auto record = clean(
+      agent_, "erase_devices_metadata",
+      {{"properties",
+        {{"skip_block_devices", json::array{json::object{{"volume_name", "md0"}}, json::object(),
+                                            json::object{{"name", "s== " + first_.path()}}}}}}});
   EXPECT_EQ(test::status_of(record), "SUCCEEDED");
   EXPECT_TRUE(has_table(first_));
   EXPECT_FALSE(has_table(second_));
+}
+
+// Which disk was to stay nobody knows, so all do.
+TEST_F(Cleaning, NothingIsErasedWhereTheSkippedDisksAreNotUnderstood) {
+  const auto good = json::object{{"name", "s== " + first_.path()}};
+  for (const json::value& skip :
+       {json::value(json::array{good, json::object{{"seriel", "S1"}}}),
+        json::value(json::array{json::object{{"size", ">= many"}}}),
+        json::value(json::array{"nonsense"}), json::value(good), json::value(second_.path())}) {
+    const auto record =
+        clean(agent_, "erase_devices_metadata", {{"properties", {{"skip_block_devices", skip}}}});
+    EXPECT_EQ(string_in(record, "command_status"), "FAILED") << json::serialize(skip);
+    EXPECT_EQ(test::error_type(record), "DeviceNotFound");
+    EXPECT_NE(test::error_details(record).find("skip_block_devices"), std::string::npos);
+    EXPECT_TRUE(has_table(first_));
+    EXPECT_TRUE(has_table(second_));
+  }
+}
+
+// A label is whatever a tenant wrote.
+TEST_F(Cleaning, ADiskIsNotPassedOverForItsLabelAlone) {
+  const std::string link = "/dev/disk/by-label/ir-vfd-dev";
+  ASSERT_FALSE(std::filesystem::exists(std::filesystem::symlink_status(link)));
+  std::filesystem::create_directories("/dev/disk/by-label");
+  std::filesystem::create_symlink(first_.path(), link);
+  const auto record = clean(agent_, "erase_devices_metadata");
+  std::filesystem::remove(link);
+  EXPECT_EQ(test::status_of(record), "SUCCEEDED");
+  EXPECT_FALSE(has_table(first_));
 }
 
 TEST_F(Cleaning, ReadOnlyDisksArePassedOver) {

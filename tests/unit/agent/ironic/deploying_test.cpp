@@ -5,6 +5,7 @@
 
 #include <boost/json.hpp>
 
+#include "tests/unit/agent/ironic/head_receiver.hpp"
 #include "tests/unit/agent/ironic/loop_agent.hpp"
 
 namespace ingot::agent {
@@ -98,6 +99,99 @@ TEST_F(Deploying, AWrongChecksumLeavesADiskThatDoesNotBoot) {
   EXPECT_TRUE(record.at("command_result").is_null());
   expect_not_bootable();
   EXPECT_EQ(json::serialize(uuids()), "{}");
+}
+
+TEST_F(Deploying, ASkippedDiskIsNotChosen) {
+  const LoopDevice other(kSize);
+  LoopAgent agent({&disk_, &other});
+  ServedText server(raw_);
+  const json::object both{
+      {"name", json::value_from("<or> " + disk_.path() + " <or> " + other.path())}};
+  const auto node = [&](const json::value& skip) {
+    return json::object{{"uuid", "1be26c0b"},
+                        {"properties", {{"root_device", both}, {"skip_block_devices", skip}}}};
+  };
+  const json::object args{{"image_info", info(server.url(), raw_sum_, "raw")}};
+  const json::object first{{"name", json::value_from("s== " + disk_.path())}};
+  const json::object second{{"name", json::value_from("s== " + other.path())}};
+
+  auto record = agent.step("deploy", "write_image", args, node(json::array{first, second}));
+  EXPECT_EQ(string_in(record, "command_status"), "FAILED");
+  EXPECT_EQ(test::error_type(record), "DeviceNotFound");
+  record = agent.step("deploy", "write_image", args, node(json::array{"nonsense"}));
+  EXPECT_EQ(test::error_type(record), "DeviceNotFound");
+  EXPECT_EQ(test::content_of(disk_.backing()), std::string(kSize, '\0'));
+
+  record = agent.step("deploy", "write_image", args, node(json::array{first}));
+  ASSERT_EQ(test::status_of(record), "SUCCEEDED");
+  EXPECT_EQ(test::bytes_of(other, DiskImage::kDataAt, MiB), std::string(MiB, 'b'));
+  EXPECT_EQ(test::content_of(disk_.backing()), std::string(kSize, '\0'));
+}
+
+// The conductor takes the id from behind the last slash of the image's source.
+TEST_F(Deploying, AnIdThatIsPartOfASignatureIsNotTold) {
+  ServedText server(raw_);
+  for (const std::string tail : {"image.raw?X-Amz-Signature=NOBODY", "NOBODY"}) {
+    auto order = info(server.url("image.raw?X-Amz-Signature=NOBODY"), raw_sum_, "raw");
+    order["id"] = tail;
+    const auto record = write(order);
+    ASSERT_EQ(test::status_of(record), "SUCCEEDED");
+    EXPECT_NE(test::text_of(record).find("image.raw?X-Amz-Signature=***"), std::string::npos);
+    EXPECT_EQ(test::text_of(record).find("NOBODY"), std::string::npos) << test::text_of(record);
+  }
+}
+
+// Nothing tells what of it is a password.
+TEST_F(Deploying, WhatIsNoUrlIsNotTold) {
+  testing::internal::CaptureStderr();
+  for (const std::string url : {"user:NOBODY@example.org/x", "//user:NOBODY@example.org/x",
+                                "http:/user:NOBODY@example.org/x", " http://user:NOBODY@x/x"}) {
+    auto record = write(info(url, raw_sum_, "raw"));
+    EXPECT_EQ(test::error_type(record), "InvalidCommandParamsError");
+    EXPECT_EQ(test::text_of(record).find("NOBODY"), std::string::npos) << test::text_of(record);
+    record = agent_.step("deploy", "write_osimage",
+                         {{"properties",
+                           {{"metal3.vcluster.com/image-url", json::value_from(url)},
+                            {"metal3.vcluster.com/image-checksum", json::value_from(raw_sum_)},
+                            {"metal3.vcluster.com/image-checksum-type", "sha256"}}}},
+                         node_);
+    EXPECT_EQ(test::error_type(record), "InvalidCommandParamsError");
+    EXPECT_EQ(test::text_of(record).find("NOBODY"), std::string::npos) << test::text_of(record);
+  }
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(log.find("NOBODY"), std::string::npos) << log;
+}
+
+TEST_F(Deploying, AProxyThatIsNoneIsNeitherToldNorLookedUp) {
+  testing::internal::CaptureStderr();
+  for (const std::string proxy : {"http://user:NOBODY@[proxy:3128", "user:NOBODY@proxy:x",
+                                  "http://user:NO#BODY@proxy:3128"}) {
+    auto order = info("http://127.0.0.1:1/image", raw_sum_, "raw");
+    order["proxies"] = json::object{{"http", json::value_from(proxy)}};
+    const auto record = write(order);
+    EXPECT_EQ(test::error_type(record), "InvalidCommandParamsError") << test::text_of(record);
+    EXPECT_EQ(test::text_of(record).find("BODY"), std::string::npos) << test::text_of(record);
+  }
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(log.find("BODY"), std::string::npos) << log;
+}
+
+TEST_F(Deploying, TheConfigDrivesServerIsNotToldTheImagesCredentials) {
+  test::HeadReceiver server("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+  for (const json::object& access :
+       {json::object{{"image_request_authorization", "QmVhcmVyIGFiYw=="}},
+        json::object{{"image_server_auth_strategy", "http_basic"},
+                     {"image_server_user", "user"},
+                     {"image_server_password", "password"}}}) {
+    auto order = info("http://127.0.0.1:1/", raw_sum_, "raw");
+    for (const auto& [name, value] : access) order[name] = value;
+    write(order, {{"configdrive", json::value_from(server.url() + "/drive")}});
+    const auto heads = server.heads();
+    ASSERT_FALSE(heads.empty());
+    EXPECT_NE(heads.back().find("GET /drive"), std::string::npos);
+    EXPECT_EQ(heads.back().find("uthorization:"), std::string::npos) << heads.back();
+  }
+  EXPECT_EQ(server.heads().size(), 2U);
 }
 
 TEST_F(Deploying, AFailureForgetsWhatWasWrittenBefore) {

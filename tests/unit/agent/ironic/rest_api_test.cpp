@@ -282,6 +282,16 @@ TEST_F(Rest, WaitIsAnsweredAtTheEnd) {
   }
 }
 
+// Whoever comes by could keep every connection until the command ends.
+TEST_F(Rest, StrangersDoNotWait) {
+  rig_.post(R"({"name": "clean.execute_clean_step", "params": {}})");
+  const std::string id = string_in(rig_.list().back().as_object(), "id");
+  const HttpAnswer answer = ask("GET", "/v1/commands/" + id + "?wait=true");
+  EXPECT_FALSE(answer.later);
+  EXPECT_EQ(string_in(AgentRig::object(answer), "command_status"), "RUNNING");
+  released_ = true;
+}
+
 TEST_F(Rest, AnythingElseIsNoWait) {
   for (const auto* query : {"wait=false", "wait=1", "wait=yes", "wait=", "wait", "x=y", "Wait=true",
                             "wait=true&wait=false", "wait=truex"}) {
