@@ -25,6 +25,7 @@
 #include "agent/ironic/identity_store.hpp"
 #include "agent/ironic/inspection.hpp"
 #include "agent/ironic/ironic_client.hpp"
+#include "agent/ironic/mdns.hpp"
 #include "agent/ironic/node_commands.hpp"
 #include "agent/ironic/node_state.hpp"
 #include "agent/ironic/power.hpp"
@@ -191,6 +192,13 @@ class Agent {
                               "this boot",
                               answer.uuid),
                   "have Ironic reboot the node, which makes it forget the token");
+    restarted_ = known && saved->token == node_.token();
+    if (!restarted_) store_.forget_command();
+    if (const auto kept = store_.save(SavedToken{answer.uuid, node_.token()}))
+      token_saved_ = true;
+    else
+      say(fmt::format("warning: {}: a restarted agent will not be known to Ironic",
+                      kept.error().message()));
     say(fmt::format("this is node {}; Ironic's API {}", answer.uuid, client_.version()->text()));
     return {};
   }
@@ -213,9 +221,18 @@ class Agent {
     const bool secure = !tls.certificate.empty();
     // Declared in the order in which each needs the one before; destroyed the other way round.
     std::atomic<Heartbeats*> told{nullptr};
-    CommandTable table([&told] {
-      if (Heartbeats* heartbeats = told) heartbeats->force();
-    });
+    CommandTable table({.on_begin = [this](const CommandRecord& record) { return keep(record); },
+                        .on_end =
+                            [this, &told](const CommandRecord& record) {
+                              if (const auto kept = keep(record); !kept)
+                                say(fmt::format("warning: {}", kept.error().message()));
+                              if (Heartbeats* heartbeats = told) heartbeats->force();
+                            }});
+    if (auto before = store_.command(); before && restarted_) {
+      say(fmt::format("{} was begun before this start: {}", before->name,
+                      before->error ? before->error->details : "it succeeded"));
+      table.restore(*std::move(before));
+    }
     add_commands(table);
     RestApi api(table, node_);
     HttpServerOptions listening;
@@ -236,9 +253,6 @@ class Agent {
                                                                       : "http";
     const std::string own_url = url_of(protocol, host_, port);
     api.set_own_url(own_url);
-    if (auto saved = store_.save(SavedToken{node_.uuid(), node_.token(), own_url}); !saved)
-      say(fmt::format("warning: {}: a restarted agent will not be known to Ironic",
-                      saved.error().message()));
     say(fmt::format("serving at {}", own_url));
     Heartbeats heartbeats(client_, node_, own_url, own_certificate_, heartbeat_timeout_);
     told = &heartbeats;
@@ -252,6 +266,12 @@ class Agent {
     table.finish();
     if (how == AgentEnd::locked_down) power_->isolate();
     return for_good ? wait_for_good(how) : how;
+  }
+
+  // An agent that will be known to Ironic after a restart must know then what it was doing.
+  Result<void> keep(const CommandRecord& record) const {
+    if (!token_saved_) return {};
+    return store_.save(record);
   }
 
   void add_commands(CommandTable& table) {
@@ -320,7 +340,9 @@ class Agent {
   NodeState node_;
   IronicClient client_;
   const std::unique_ptr<Power> power_;
-  std::string node_uuid_;  // known from an inspection in this boot
+  bool token_saved_ = false;
+  bool restarted_ = false;  // in the same boot, as far as Ironic is concerned
+  std::string node_uuid_;   // known from an inspection in this boot
   std::string host_;
   std::string own_certificate_;
   std::string tls_min_version_, tls_cipher_suites_;
@@ -330,7 +352,12 @@ class Agent {
 }  // namespace
 
 Result<AgentEnd> run_agent(const AgentOptions& options, const std::stop_token& stop) {
-  return Agent(options, stop).run();
+  AgentOptions found = options;
+  if (const auto named = find_by_mdns(found, MdnsTools::of_this_machine(), stop); !named) {
+    if (stop.stop_requested()) return AgentEnd::stopped;
+    return tl::unexpected(named.error());
+  }
+  return Agent(found, stop).run();
 }
 
 }  // namespace ingot::agent

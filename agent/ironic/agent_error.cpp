@@ -59,6 +59,7 @@ std::string_view type_of(const Error& error) {
   switch (error.code()) {
     case Errc::device_no_match:
     case Errc::device_missing:
+    case Errc::usage_hints:
       return "DeviceNotFound";
     case Errc::source_deadline:
       return "ImageDownloadTimeoutError";

@@ -48,7 +48,8 @@ CommandOutcome install(const AgentOptions& options, const NodeState& node,
     return "null";
   }
   if (!may_fail) return tl::unexpected(agent_error(done.error()));
-  say(fmt::format("warning: install_bootloader: {}; ignored, as was asked", done.error().message()));
+  say(fmt::format("warning: install_bootloader: {}; ignored, as was asked",
+                  done.error().message()));
   return "null";
 }
 

@@ -7,6 +7,7 @@
 #include <array>
 #include <boost/json.hpp>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string_view>
 #include <system_error>
@@ -156,7 +157,12 @@ class Eraser {
 
   std::optional<AgentError> guard(const Disk& disk) {
     const auto found = job(disk, EraseMethod::metadata, true);
-    if (found.error || !found.erased) return std::nullopt;  // erasing will fail the same way
+    if (found.error || !found.erased) {
+      // Whatever hinders the look may have passed by the time it is erased.
+      unseen_.emplace(disk.name, found.error ? agent_error(*found.error)
+                                             : failure("BlockDeviceEraseError", "not looked at"));
+      return std::nullopt;
+    }
     const std::string shared = shared_file_system(*found.erased);
     if (shared.empty()) return std::nullopt;
     return failure(
@@ -169,6 +175,8 @@ class Eraser {
 
   tl::expected<std::string, AgentError> erase(const Disk& disk,
                                               const std::vector<EraseMethod>& methods) {
+    if (const auto unseen = unseen_.find(disk.name); unseen != unseen_.end())
+      return tl::unexpected(unseen->second);
     AgentError last = failure("BlockDeviceEraseError", "no method is permitted");
     for (std::size_t i = 0; i < methods.size(); ++i) {
       const JobResult result = job(disk, methods[i], false);
@@ -208,6 +216,7 @@ class Eraser {
   const std::stop_token& stop_;
   const std::string step_;
   const EraseWishes wishes_;
+  std::map<std::string, AgentError> unseen_;  // disks that the guard could not look at
 };
 
 using Methods = std::vector<EraseMethod>;

@@ -16,7 +16,8 @@ namespace ingot::agent {
 ///          name first; not those that the node's skip_block_devices names, read-only ones, members
 ///          of md arrays (the array is a disk of its own), nor the media that brought the agent.
 /// Guard    a disk with a file system that several machines share (GPFS, VMFS, GFS2) is not touched
-///          and fails the step, unless parameters or node say otherwise.
+///          and fails the step, unless parameters or node say otherwise. One that cannot be looked
+///          at is not erased.
 /// Errors   BlockDeviceEraseError that names every disk that failed; the others are erased.
 ///          ProtectedDeviceError of the guard, before anything is touched.
 std::vector<Step> cleaning_steps(const AgentOptions& options, NodeState& node);

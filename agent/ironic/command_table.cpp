@@ -62,7 +62,7 @@ std::string to_json(const CommandRecord& record, const std::string& progress) {
       running ? R"({"progress":)" + progress + '}' : record.result);
 }
 
-CommandTable::CommandTable(std::function<void()> on_end) : on_end_(std::move(on_end)) {}
+CommandTable::CommandTable(Observer observer) : observer_(std::move(observer)) {}
 
 CommandTable::~CommandTable() {
   finish();
@@ -102,14 +102,16 @@ tl::expected<CommandRecord, AgentError> CommandTable::execute(const std::string&
     // Recorded only at its end, so that lists never show it running.
     const auto outcome = run(command, params, stop_.get_token());
     remember(record);
-    end(record.id, command, outcome, &record);
-    return record;
+    return end(record.id, command, outcome);
   }
   if (thread_.joinable()) thread_.join();  // of the last one, which has ended
+  if (observer_.on_begin)
+    if (auto seen = observer_.on_begin(record); !seen)
+      return tl::unexpected(failure("CommandExecutionError", agent_error(seen.error()).details));
   remember(record);
   thread_ = std::thread([this, id = record.id, &command, params = std::move(params)] {
-    end(id, command, run(command, params, stop_.get_token()), nullptr);
-    on_end_();
+    const auto ended = end(id, command, run(command, params, stop_.get_token()));
+    if (observer_.on_end) observer_.on_end(ended);
   });
   return record;
 }
@@ -120,14 +122,19 @@ void CommandTable::remember(const CommandRecord& record) {
   if (records_.size() > kMostRecords) records_.pop_front();
 }
 
-// `answer` gets the whole record, the table what is kept of it.
-void CommandTable::end(const std::string& id, const Command& command, const CommandOutcome& outcome,
-                       CommandRecord* answer) {
+void CommandTable::restore(CommandRecord record) {
+  const std::lock_guard lock(mutex_);
+  records_.push_back(std::move(record));
+}
+
+// Returns the whole record; the table keeps what is to be kept of it.
+CommandRecord CommandTable::end(const std::string& id, const Command& command,
+                                const CommandOutcome& outcome) {
   CommandRecord ended;
   {
     const std::lock_guard lock(mutex_);
     const auto at = std::ranges::find(records_, id, &CommandRecord::id);
-    if (at == records_.end()) return;
+    if (at == records_.end()) return ended;
     ended = *at;
     if (outcome) {
       ended.status = CommandStatus::succeeded;
@@ -140,10 +147,10 @@ void CommandTable::end(const std::string& id, const Command& command, const Comm
     *at = ended;
     if (outcome && command.keep) at->result = command.keep(*outcome);
   }
-  if (answer != nullptr) *answer = ended;
   say(outcome
           ? fmt::format("command {} succeeded", ended.name)
           : fmt::format("command {}: {}: {}", ended.name, ended.error->type, ended.error->details));
+  return ended;
 }
 
 std::deque<CommandRecord> CommandTable::records() const {

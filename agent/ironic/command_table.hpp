@@ -64,14 +64,24 @@ struct CommandRecord {
 ///          and joins.
 class CommandTable {
  public:
-  /// `on_end` is called when an asynchronous command has ended and its record says so.
-  explicit CommandTable(std::function<void()> on_end);
+  /// What others do when an asynchronous command begins and ends.
+  struct Observer {
+    /// Before it begins, with the record as it will stand then. An error keeps it from beginning,
+    /// and is the answer's.
+    std::function<Result<void>(const CommandRecord&)> on_begin{};
+    /// When it has ended and its record says so.
+    std::function<void(const CommandRecord&)> on_end{};
+  };
+  explicit CommandTable(Observer observer);
   ~CommandTable();
   CommandTable(const CommandTable&) = delete;
   CommandTable& operator=(const CommandTable&) = delete;
 
   /// `name` is "EXTENSION.COMMAND". Before the first execute().
   void add(const std::string& name, Command command);
+
+  /// Puts in a command of a process before this one. Before the first execute().
+  void restore(CommandRecord record);
 
   /// Runs or begins a command and returns its record: of a synchronous one with its end. Errors
   /// are the answer's, not a record's: InvalidCommandError, NotFound, AgentIsBusy, and check()'s.
@@ -87,10 +97,9 @@ class CommandTable {
 
  private:
   void remember(const CommandRecord& record);
-  void end(const std::string& id, const Command& command, const CommandOutcome& outcome,
-           CommandRecord* answer);
+  CommandRecord end(const std::string& id, const Command& command, const CommandOutcome& outcome);
 
-  const std::function<void()> on_end_;
+  const Observer observer_;
   std::map<std::string, Command, std::less<>> commands_;
   std::mutex executing_;
   mutable std::mutex mutex_;  // the records

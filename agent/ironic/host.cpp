@@ -12,18 +12,14 @@
 #include <boost/url.hpp>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <memory>
-#include <system_error>
 
+#include "agent/ironic/network_interfaces.hpp"
 #include "disk/core/unique_fd.hpp"
 #include "disk/core/url_text.hpp"
 
 namespace ingot::agent {
 namespace {
-
-namespace fs = std::filesystem;
 
 // An address as text, or "" if it is one that nobody else can use.
 std::string usable_text(const sockaddr& address) {
@@ -63,16 +59,8 @@ Result<std::string> source_towards(const addrinfo& target) {
 
 std::vector<std::string> mac_addresses(const std::string& sysfs) {
   std::vector<std::string> macs;
-  std::error_code error;
-  for (const auto& interface : fs::directory_iterator(sysfs + "/class/net", error)) {
-    std::error_code none;
-    if (!fs::exists(interface.path() / "device", none)) continue;
-    std::string mac;
-    std::ifstream(interface.path() / "address") >> mac;
-    std::ranges::transform(mac, mac.begin(),
-                           [](unsigned char c) { return c >= 'A' && c <= 'F' ? c + 32 : c; });
-    if (mac.size() == 17 && mac != "00:00:00:00:00:00") macs.push_back(mac);
-  }
+  for (const auto& interface : list_network_interfaces(sysfs))
+    if (interface.mac_address != "00:00:00:00:00:00") macs.push_back(interface.mac_address);
   std::ranges::sort(macs);
   const auto twice = std::ranges::unique(macs);
   macs.erase(twice.begin(), twice.end());

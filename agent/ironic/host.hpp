@@ -8,8 +8,8 @@
 
 namespace ingot::agent {
 
-/// MAC addresses, in lower case, of network interfaces that are devices; no duplicates, none that
-/// is all zeros. `sysfs` is /sys.
+/// MAC addresses, in lower case, of the interfaces that an inspection reports; no duplicates, none
+/// that is all zeros. `sysfs` is /sys.
 [[nodiscard]] std::vector<std::string> mac_addresses(const std::string& sysfs = "/sys");
 
 /// The address from which this host reaches the server of `url` ("192.0.2.7", "2001:db8::7").

@@ -32,6 +32,7 @@
 #include <utility>
 
 #include "agent/ironic/http_head.hpp"
+#include "agent/ironic/page_allocator.hpp"
 
 namespace ingot::agent {
 namespace {
@@ -84,7 +85,9 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
  private:
-  using Parser = http::request_parser<http::string_body>;
+  using Body = std::basic_string<char, std::char_traits<char>, PageAllocator<char>>;
+  using Parser =
+      http::request_parser<http::basic_string_body<char, Body::traits_type, Body::allocator_type>>;
   enum class Step {
     done,
     refused,  // with refusal_
@@ -301,13 +304,13 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
   awaitable<HttpAnswer> ask_on_worker(const std::string& method, const std::string& target,
-                                      std::string body) {
+                                      Body body) {
     // Only refers to what lives in the frame that waits here.
     auto work = [this, &method, &target, &body]() -> awaitable<HttpAnswer> {
       HttpAnswer answer = ask(method, target, body);
       const bool large = body.size() > kSmallBody;
-      std::string().swap(body);
-      if (large) ::malloc_trim(0);
+      Body().swap(body);
+      if (large) ::malloc_trim(0);  // what the handler made of it
       co_return answer;
     };
     co_return co_await asio::co_spawn(worker_, std::move(work), asio::use_awaitable);

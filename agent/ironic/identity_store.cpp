@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "agent/ironic/json_text.hpp"
+#include "agent/text/text.hpp"
 #include "agent/text/write_all.hpp"
 #include "disk/core/unique_fd.hpp"
 
@@ -17,6 +18,7 @@ namespace {
 
 namespace json = boost::json;
 
+constexpr std::size_t kMostContent = 4UL << 20;
 constexpr const char* kAdvice = "make the directory writable for root, or give another --run-dir";
 
 std::string content_of(const std::string& path) {
@@ -26,7 +28,7 @@ std::string content_of(const std::string& path) {
   if (!file || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode) ||
       status.st_uid != ::geteuid() || (status.st_mode & 077) != 0)
     return {};
-  std::string text(64UL << 10, '\0');
+  std::string text(kMostContent, '\0');
   const ssize_t got = ::read(file.get(), text.data(), text.size());
   text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
   return text;
@@ -59,8 +61,7 @@ Result<TlsIdentity> read_tls_identity(const std::string& certificate_file,
 std::optional<SavedToken> IdentityStore::token() const {
   const auto parsed = parse_json_object(content_of(directory_ + "/agent.json"));
   if (!parsed) return std::nullopt;
-  SavedToken saved{string_in(*parsed, "node_uuid"), string_in(*parsed, "token"),
-                   string_in(*parsed, "callback_url")};
+  SavedToken saved{string_in(*parsed, "node_uuid"), string_in(*parsed, "token")};
   if (saved.node_uuid.empty() || saved.token.empty()) return std::nullopt;
   return saved;
 }
@@ -72,10 +73,59 @@ std::optional<TlsIdentity> IdentityStore::tls() const {
   return identity;
 }
 
+std::optional<CommandRecord> IdentityStore::command() const {
+  const auto parsed = parse_json_object(content_of(directory_ + "/command.json"));
+  if (!parsed) return std::nullopt;
+  CommandRecord record;
+  record.id = string_in(*parsed, "id");
+  record.name = string_in(*parsed, "name");
+  if (record.id.empty() || record.name.empty()) return std::nullopt;
+  record.status = static_cast<CommandStatus>(integer_in(*parsed, "status").value_or(-1));
+  if (const json::object* error = object_in(*parsed, "error"))
+    record.error = AgentError{string_in(*error, "type"),
+                              static_cast<int>(integer_in(*error, "code").value_or(500)),
+                              string_in(*error, "message"), string_in(*error, "details")};
+  if (const json::value* result = parsed->if_contains("result"))
+    record.result = json::serialize(*result);
+  switch (record.status) {
+    case CommandStatus::succeeded:
+      return record;
+    case CommandStatus::failed:
+    case CommandStatus::version_mismatch:
+      if (record.error) return record;
+      break;
+    case CommandStatus::running:
+      break;
+  }
+  record.status = CommandStatus::failed;
+  record.error = failure("CommandExecutionError",
+                         record.name +
+                             ": the agent ended while it ran, and was started again. See "
+                             "the RAM disk's journal for why; then do it once more");
+  record.result = "null";
+  return record;
+}
+
+Result<void> IdentityStore::save(const CommandRecord& command) const {
+  json::object saved{{"id", command.id},
+                     {"name", command.name},
+                     {"status", static_cast<int>(command.status)},
+                     {"result", json::parse(command.result)}};
+  if (command.error)
+    saved["error"] = json::object{{"type", command.error->type},
+                                  {"code", command.error->code},
+                                  {"message", utf8(command.error->message)},
+                                  {"details", utf8(command.error->details)}};
+  return write("command.json", json::serialize(saved));
+}
+
+void IdentityStore::forget_command() const {
+  ::unlink((directory_ + "/command.json").c_str());
+}
+
 Result<void> IdentityStore::save(const SavedToken& token) const {
   return write("agent.json", json::serialize(json::object{{"node_uuid", token.node_uuid},
-                                                          {"token", token.token},
-                                                          {"callback_url", token.callback_url}}));
+                                                          {"token", token.token}}));
 }
 
 Result<void> IdentityStore::save(const TlsIdentity& identity) const {

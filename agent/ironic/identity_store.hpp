@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "agent/ironic/command_table.hpp"
 #include "agent/ironic/tls_identity.hpp"
 #include "disk/core/error.hpp"
 
@@ -12,7 +13,7 @@ namespace ingot::agent {
 
 /// Secret.
 struct SavedToken {
-  std::string node_uuid, token, callback_url;
+  std::string node_uuid, token;
 };
 
 /// A certificate and key that somebody else made. Errors: usage.option (one of them is missing,
@@ -28,9 +29,15 @@ class IdentityStore {
 
   [[nodiscard]] std::optional<SavedToken> token() const;
   [[nodiscard]] std::optional<TlsIdentity> tls() const;
+  /// The last asynchronous command; one that ran when the agent ended has failed, which the
+  /// conductor would otherwise take for one that was never begun, and go on with the next.
+  [[nodiscard]] std::optional<CommandRecord> command() const;
   /// Errors: usage.option (the directory or a file cannot be written).
   Result<void> save(const SavedToken& token) const;
   Result<void> save(const TlsIdentity& identity) const;
+  Result<void> save(const CommandRecord& command) const;
+  /// There was none in this boot.
+  void forget_command() const;
 
  private:
   Result<void> write(const std::string& name, const std::string& content) const;

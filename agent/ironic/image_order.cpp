@@ -54,6 +54,12 @@ bool fit_for_header(const std::string& value) {
   return std::ranges::none_of(value, [](unsigned char c) { return c < 0x20 || c == 0x7F; });
 }
 
+bool is_https(std::string_view url) {
+  constexpr std::string_view kScheme = "https:";  // in any case
+  return std::ranges::equal(url.substr(0, kScheme.size()), kScheme,
+                            [](char have, char want) { return (have | 0x20) == (want | 0x20); });
+}
+
 // Credentials and proxies, which only Ironic's form has.
 std::optional<AgentError> add_access(const json::object& image_info,
                                      imaging::TransferOptions& transfer) {
@@ -72,14 +78,14 @@ std::optional<AgentError> add_access(const json::object& image_info,
   if (const std::string text = string_in(image_info, "image_request_authorization");
       !text.empty()) {
     const auto value = decoded(text);
-    if (!value || !fit_for_header(*value))
+    if (!value || value->empty() || !fit_for_header(*value))
       return invalid_parameters("image_request_authorization is no base64 of a header's value");
     transfer.authorization = *value;
     transfer.user.clear();
     transfer.password.clear();
   }
   if (const json::object* proxies = object_in(image_info, "proxies")) {
-    const bool secure = urls_of(image_info).front().starts_with("https:");
+    const bool secure = is_https(urls_of(image_info).front());
     transfer.proxy = string_in(*proxies, secure ? "https" : "http");
     transfer.no_proxy = string_in(image_info, "no_proxy");
   }

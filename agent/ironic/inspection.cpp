@@ -61,7 +61,10 @@ void wait_for_addresses(const AgentOptions& options, const std::stop_token& stop
     }
     // With no interface that matters more than others, one address is what it takes.
     if (without.empty() && (any || !boot_mac.empty() || options.dhcp_wait_all)) return;
-    if (!told) say(fmt::format("waiting for addresses of {}", without.empty() ? "an interface" : fmt::format("{}", fmt::join(without, ", "))));
+    if (!told)
+      say(fmt::format(
+          "waiting for addresses of {}",
+          without.empty() ? "an interface" : fmt::format("{}", fmt::join(without, ", "))));
     if (!pause(stop, kLook)) return;
   }
 }

@@ -35,6 +35,14 @@ tl::unexpected<Error> no_answer(std::string_view what) {
               "check that ipa-api-url names Ironic's API");
 }
 
+// Good enough to become part of a path or a query.
+bool is_uuid(std::string_view text) {
+  constexpr std::size_t kLongest = 64;
+  return !text.empty() && text.size() <= kLongest && std::ranges::all_of(text, [](unsigned char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-';
+  });
+}
+
 }  // namespace
 
 std::string ApiVersion::text() const {
@@ -59,13 +67,7 @@ Result<LookupAnswer> read_lookup_answer(std::string_view body) {
   const json::object* node = object_in(*parsed, "node");
   if (node == nullptr) return no_answer("names no node");
   answer.uuid = string_in(*node, "uuid");
-  // It becomes part of a path.
-  if (answer.uuid.empty() || answer.uuid.size() > 64 ||
-      !std::ranges::all_of(answer.uuid, [](unsigned char c) {
-        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-               c == '-';
-      }))
-    return no_answer("names no UUID of the node");
+  if (!is_uuid(answer.uuid)) return no_answer("names no UUID of the node");
   answer.node = json::serialize(*node);
   const json::object* config = object_in(*parsed, "config");
   const json::object& settings = config != nullptr ? *config : *parsed;
@@ -314,7 +316,8 @@ Result<std::string> IronicClient::continue_inspection(const std::vector<std::str
     if (answer->status < 200 || answer->status >= 300)
       return Impl::refused("sending the inspection's data", *answer);
     const auto parsed = parse_json_object(answer->body);
-    return parsed ? string_in(*parsed, "uuid") : std::string();
+    std::string uuid = parsed ? string_in(*parsed, "uuid") : std::string();
+    return is_uuid(uuid) ? uuid : std::string();
   }
   return tl::unexpected(std::move(last));
 }

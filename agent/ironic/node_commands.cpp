@@ -11,6 +11,7 @@
 
 #include "agent/ironic/base64.hpp"
 #include "agent/ironic/json_text.hpp"
+#include "agent/ironic/steps.hpp"
 #include "agent/text/text.hpp"
 #include "agent/text/write_all.hpp"
 #include "disk/core/unique_fd.hpp"
@@ -26,7 +27,8 @@ Result<void> write_secret(const fs::path& path, const std::string& content) {
   constexpr std::chrono::seconds kPatience{10};
   std::error_code error;
   fs::create_directories(path.parent_path(), error);
-  const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  const UniqueFd file(
+      ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file || ::fchmod(file.get(), 0600) != 0)
     return tl::unexpected(system_error(Errc::usage_option, "writing " + path.string(), errno));
   if (const int failed = write_all(file.get(), content, kPatience); failed != 0)
@@ -46,7 +48,8 @@ std::optional<AgentError> check_rescue(const json::object& params) {
 
 CommandOutcome finalize_rescue(const json::object& params, const AgentOptions& options,
                                AgentControl& control) {
-  const fs::path root = options.power == PowerMode::exit ? fs::path(options.run_dir) : fs::path("/");
+  const fs::path root =
+      options.power == PowerMode::exit ? fs::path(options.run_dir) : fs::path("/");
   const auto done = [&]() -> Result<void> {
     INGOT_TRY(write_secret(root / "etc/ipa-rescue-config/ipa-rescue-password",
                            string_in(params, "rescue_password")));
@@ -90,6 +93,8 @@ InspectionOptions inspection_options(const AgentOptions& options, const NodeStat
   InspectionOptions inspection;
   inspection.inventory.devices = options.only_disks;
   if (!options.boot_interface.empty()) inspection.inventory.boot_interface = options.boot_interface;
+  inspection.manager = kManagerName;  // as the steps' version has it
+  inspection.manager_version = kManagerVersion;
   inspection.collect_lldp = options.collect_lldp;
   inspection.lldp_timeout = options.lldp_timeout;
   inspection.logs.own_log = said_lately();
@@ -102,10 +107,9 @@ InspectionOptions inspection_options(const AgentOptions& options, const NodeStat
 void add_node_commands(CommandTable& table, const AgentOptions& options, NodeState& node,
                        AgentControl& control) {
   table.add("log.collect_system_logs",
-            {.run =
-                 [&options, &node](const json::object&, const std::stop_token& stop) {
-                   return collect_logs(options, node, stop);
-                 },
+            {.run = [&options, &node](
+                        const json::object&,
+                        const std::stop_token& stop) { return collect_logs(options, node, stop); },
              // Megabytes that are asked for once.
              .keep = [](const std::string&) { return R"({"system_logs":"***"})"; }});
   table.add("poll.get_hardware_info",

@@ -136,6 +136,19 @@ Problem token(AgentOptions& options, const std::string& value) {
   return nullptr;
 }
 
+// It becomes a word of another program's command line or configuration.
+Problem ntp_server(AgentOptions& options, const std::string& value) {
+  constexpr std::size_t kLongest = 253;
+  const bool fits = !value.empty() && value.size() <= kLongest && value.front() != '-' &&
+                    std::ranges::all_of(value, [](unsigned char c) {
+                      return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+                             (c >= 'A' && c <= 'Z') || c == '.' || c == ':' || c == '_' || c == '-';
+                    });
+  if (!fits) return "is no name or address of a server";
+  options.ntp_server = value;
+  return nullptr;
+}
+
 struct Parameter {
   std::string_view name;  // with underscores
   Setter set;
@@ -178,6 +191,7 @@ constexpr std::array kParameters{
     Parameter{"ironic_api_version", &text<&O::api_version>},
     Parameter{"guard_special_filesystems", &flag<&O::guard_special_filesystems>},
     Parameter{"ignore_bootloader_failure", &flag<&O::ignore_boot_loader_failure>},
+    Parameter{"ntp_server", &ntp_server},
     Parameter{"use_mdns", &flag<&O::api_by_mdns>},
     Parameter{"debug", &flag<&O::debug>},
 };

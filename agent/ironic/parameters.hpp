@@ -63,6 +63,7 @@ struct AgentOptions {
   bool dhcp_wait_all = false;
   bool collect_lldp = false;
   std::chrono::seconds lldp_timeout{30};
+  std::string ntp_server;      ///< name or address; "": none
   bool virtual_media = false;  ///< boot_method=vmedia
   bool allow_power = false;    ///< ingot.allow-power=1
   bool debug = false;

@@ -27,7 +27,7 @@ constexpr Operation kOperations[] = {{"clean", "CleaningError", &Step::clean},
                                      {"service", "ServicingError", &Step::service}};
 
 json::object version() {
-  return {{"ingot_hardware_manager", "1"}};
+  return {{kManagerName, kManagerVersion}};
 }
 
 void keep_node(const json::object& params, NodeState& state) {

@@ -13,6 +13,10 @@
 
 namespace ingot::agent {
 
+/// By which Ironic knows what the steps mean; the version stays as long as that does.
+inline constexpr const char* kManagerName = "ingot_hardware_manager";
+inline constexpr const char* kManagerVersion = "1";
+
 /// What a step is called with.
 struct StepCall {
   const boost::json::object& args;

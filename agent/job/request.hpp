@@ -27,7 +27,7 @@ struct ImageOptions {
   std::vector<std::string> urls;  ///< mirrors; at least one
   ChecksumRequest checksum;
   bool no_checksum_accepted = false;
-  bool md5_allowed = true;  ///< where nobody said that the checksum is to be md5
+  bool md5_allowed = true;                     ///< where nobody said that the checksum is to be md5
   std::optional<imaging::ImageFormat> format;  ///< nothing: by content
   std::vector<imaging::ImageFormat> permitted;  ///< no other is written; empty: all are
   bool allow_unrecognized = false;

@@ -60,11 +60,11 @@ struct ErasedDisk {
     std::string type, where;   ///< "ext4"; "partition 2"
   };
   std::string method;
-  std::string how;                    ///< of a secure erase, else ""
-  std::size_t partitions = 0;         ///< that were found
-  std::vector<Signature> signatures;  ///< that were found
+  std::string how;                           ///< of a secure erase, else ""
+  std::size_t partitions = 0;                ///< that were found
+  std::vector<Signature> signatures;         ///< that were found
   std::vector<std::string> partition_types;  ///< of those: a GUID in lower case, or "0x83"
-  std::uint64_t disk_size = 0;        ///< bytes
+  std::uint64_t disk_size = 0;               ///< bytes
 };
 
 /// How a job ended.

@@ -10,8 +10,8 @@ namespace ingot::agent {
 /// Line ends become blanks: one message is one line.
 [[nodiscard]] std::string printable(std::string_view text);
 
-/// Text of any origin as the UTF-8 that JSON needs: a byte that is none of it (of a path, a server's
-/// words) becomes U+FFFD.
+/// Text of any origin as the UTF-8 that JSON needs: a byte that is none of it (of a path, a
+/// server's words) becomes U+FFFD.
 [[nodiscard]] std::string utf8(std::string_view text);
 
 /// Writes "ingot: <text>" and a line end to standard error, as one write.

@@ -22,6 +22,7 @@ TEST(AgentError, ClassesByCode) {
       {Errc::write_io, "ImageWriteError", 500, "Error writing image to device"},
       {Errc::write_erase, "BlockDeviceEraseError", 500, "Error erasing block device"},
       {Errc::device_no_match, "DeviceNotFound", 404, "Error finding the disk or partition device"},
+      {Errc::usage_hints, "DeviceNotFound", 404, "Error finding the disk or partition device"},
       {Errc::device_missing, "DeviceNotFound", 404, "Error finding the disk or partition device"},
       {Errc::device_mounted, "DeploymentError", 500, "Deploy step failed"},
       {Errc::usage_checksum, "InvalidCommandParamsError", 400, "Invalid command parameters"},

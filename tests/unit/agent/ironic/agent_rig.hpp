@@ -81,7 +81,7 @@ class AgentRig {
 
   agent::NodeState node;
   int ends = 0;  ///< of asynchronous commands; to be read when none runs
-  agent::CommandTable table{[this] { ++ends; }};
+  agent::CommandTable table{{.on_end = [this](const agent::CommandRecord&) { ++ends; }}};
   agent::RestApi api{table, node};
 };
 

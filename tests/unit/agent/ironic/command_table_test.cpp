@@ -86,11 +86,50 @@ class Commands : public testing::Test {
   std::atomic<bool> released_ = false;
   std::atomic<int> ran_ = 0, ends_ = 0;
   std::function<void()> on_end_ = [] {};
-  CommandTable table_{[this] {
-    ++ends_;
-    on_end_();
-  }};
+  Result<void> begin_ = {};
+  std::vector<CommandRecord> begun_, told_;
+  CommandTable table_{{.on_begin =
+                           [this](const CommandRecord& record) {
+                             begun_.push_back(record);
+                             return begin_;
+                           },
+                       .on_end =
+                           [this](const CommandRecord& record) {
+                             told_.push_back(record);
+                             ++ends_;
+                             on_end_();
+                           }}};
 };
+
+TEST_F(Commands, AnObserverKnowsWhatRuns) {
+  released_ = true;
+  const auto record = ran("y.waits");
+  const auto end = ended(record.id);
+  ASSERT_TRUE(eventually([&] { return ends_ == 1; }));
+  ASSERT_EQ(begun_.size(), 1U);
+  EXPECT_EQ(begun_[0].id, record.id);
+  EXPECT_EQ(begun_[0].status, CommandStatus::running);
+  ASSERT_EQ(told_.size(), 1U);
+  EXPECT_EQ(told_[0].id, record.id);
+  EXPECT_EQ(told_[0].status, end.status);
+}
+
+TEST_F(Commands, OneThatNobodyWouldKnowAfterARestartDoesNotBegin) {
+  begin_ = fail(Errc::usage_option, "writing /run/ingot/command.json: No space left on device");
+  const auto record = table_.execute("y.waits", {});
+  ASSERT_FALSE(record);
+  EXPECT_EQ(record.error().code, 500);
+  EXPECT_NE(record.error().details.find("No space left"), std::string::npos);
+  EXPECT_TRUE(table_.records().empty());
+}
+
+TEST_F(Commands, OneOfAProcessBeforeIsListed) {
+  table_.restore({"before", "execute_deploy_step", CommandStatus::failed,
+                  failure("CommandExecutionError", "it ended"), "null"});
+  ASSERT_EQ(table_.records().size(), 1U);
+  EXPECT_EQ(table_.find("before").value().status, CommandStatus::failed);
+  ran("x.sync");  // what has failed keeps nothing busy
+}
 
 TEST_F(Commands, ASynchronousOneIsAnsweredWithItsEnd) {
   const auto record = ran("x.sync", {{"a", 1}});

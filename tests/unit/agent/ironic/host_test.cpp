@@ -40,7 +40,7 @@ TEST(Host, MacsOfDevicesOnly) {
   sysfs.interface("ib0", "80:00:02:08:fe:80:00:00:00:00:00:00:24:8a:07:03:00:a0:72:32");
   sysfs.interface("tunnel", "");
   EXPECT_THAT(mac_addresses(sysfs.path()),
-              testing::ElementsAre("52:54:00:aa:bb:01", "52:54:00:aa:bb:02"));
+              testing::ElementsAre("24:8a:07:a0:72:32", "52:54:00:aa:bb:01", "52:54:00:aa:bb:02"));
   EXPECT_TRUE(mac_addresses(sysfs.path() + "/none").empty());
 }
 

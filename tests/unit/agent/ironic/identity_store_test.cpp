@@ -15,8 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const SavedToken kToken{"1be26c0b-03f2-4d2e-ae87-c02d7f33c123", "m3Yk6vN7kq0r0mQ2Tz8m1xv5n2h9QJr4",
-                        "https://192.0.2.7:9999"};
+const SavedToken kToken{"1be26c0b-03f2-4d2e-ae87-c02d7f33c123", "m3Yk6vN7kq0r0mQ2Tz8m1xv5n2h9QJr4"};
 
 class Identity : public testing::Test {
  protected:
@@ -48,11 +47,50 @@ TEST_F(Identity, ARestartedAgentIsTheSame) {
   ASSERT_TRUE(token);
   EXPECT_EQ(token->node_uuid, kToken.node_uuid);
   EXPECT_EQ(token->token, kToken.token);
-  EXPECT_EQ(token->callback_url, kToken.callback_url);
   const auto tls = restarted.tls();
   ASSERT_TRUE(tls);
   EXPECT_EQ(tls->private_key, "KEY");
   EXPECT_EQ(tls->certificate, "CERTIFICATE");
+}
+
+TEST_F(Identity, ARestartedAgentKnowsWhatItDid) {
+  const CommandRecord done{"id-1", "execute_deploy_step", CommandStatus::succeeded, std::nullopt,
+                           R"({"deploy_result":{"result":"x"}})"};
+  ASSERT_TRUE(store_.save(done));
+  auto known = store_.command();
+  ASSERT_TRUE(known);
+  EXPECT_EQ(known->id, "id-1");
+  EXPECT_EQ(known->name, "execute_deploy_step");
+  EXPECT_EQ(known->status, CommandStatus::succeeded);
+  EXPECT_EQ(known->result, done.result);
+  EXPECT_FALSE(known->error);
+
+  CommandRecord failed = done;
+  failed.status = CommandStatus::failed;
+  failed.error = failure("ImageChecksumError", "it is another image");
+  failed.result = "null";
+  ASSERT_TRUE(store_.save(failed));
+  known = store_.command();
+  ASSERT_TRUE(known);
+  EXPECT_EQ(known->status, CommandStatus::failed);
+  EXPECT_EQ(known->error, failed.error);
+
+  store_.forget_command();
+  EXPECT_FALSE(store_.command());
+}
+
+// The conductor takes an agent without commands for one that has just booted, and goes on with the
+// next step, as if the interrupted one were done.
+TEST_F(Identity, WhatRanWhenTheAgentEndedHasFailed) {
+  ASSERT_TRUE(store_.save(
+      CommandRecord{"id-2", "execute_clean_step", CommandStatus::running, std::nullopt, "null"}));
+  const auto known = store_.command();
+  ASSERT_TRUE(known);
+  EXPECT_EQ(known->status, CommandStatus::failed);
+  ASSERT_TRUE(known->error);
+  EXPECT_EQ(known->error->type, "CommandExecutionError");
+  EXPECT_NE(known->error->details.find("execute_clean_step"), std::string::npos);
+  EXPECT_EQ(known->result, "null");
 }
 
 TEST_F(Identity, ModesWhateverTheUmask) {

@@ -61,5 +61,6 @@ check_virtual_media_partition() {
   lacks 'http://192.0.2.9/floppy' /tmp/said
   wipefs --all "$(partition "$stick" 1)"
   dd if=/dev/zero of="$stick" bs=1M count=2
+  udevadm settle --timeout=20
   blockdev --rereadpt "$stick"
 }
