@@ -1,13 +1,21 @@
 // `ingot agent`.
+#include <arpa/inet.h>
 #include <fmt/format.h>
+#include <netinet/in.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <charconv>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <memory>
+#include <optional>
 #include <stop_token>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
 
 #include "agent/cli/commands.hpp"
 #include "agent/cli/exit_code.hpp"
@@ -16,6 +24,7 @@
 #include "agent/ironic/agent.hpp"
 #include "agent/ironic/virtual_media.hpp"
 #include "agent/job/signal_watch.hpp"
+#include "agent/text/lower_case.hpp"
 #include "agent/text/text.hpp"
 
 namespace ingot::agent {
@@ -90,8 +99,7 @@ class AgentGrammar final : public CommandGrammar {
       return wrong("--power: '" + power_ + "' is neither real nor exit", "agent");
     options_.power = power_ == "exit" ? PowerMode::exit : PowerMode::real;
     for (std::string& mac : options_.macs) {
-      std::ranges::transform(mac, mac.begin(),
-                             [](unsigned char c) { return c >= 'A' && c <= 'F' ? c + 32 : c; });
+      mac = lower_case(mac);
       if (!is_mac(mac)) return wrong("--mac: '" + mac + "' is no MAC address", "agent");
     }
     return options_;
@@ -107,7 +115,17 @@ class AgentGrammar final : public CommandGrammar {
     options_.listen_address = listen_.substr(0, colon);
     if (options_.listen_address.starts_with('[') && options_.listen_address.ends_with(']'))
       options_.listen_address = options_.listen_address.substr(1, colon - 2);
+    // Otherwise it would only be noticed once the node was found.
+    if (!options_.listen_address.empty() && !is_ip_address(options_.listen_address))
+      return wrong("--listen: '" + options_.listen_address + "' is no IP address", "agent");
     return {};
+  }
+
+  // A link-local one may have a scope ("fe80::1%eth0"), which is looked at when it is used.
+  static bool is_ip_address(const std::string& text) {
+    in6_addr parsed{};  // has room for either kind
+    return ::inet_pton(AF_INET, text.c_str(), &parsed) == 1 ||
+           ::inet_pton(AF_INET6, text.substr(0, text.find('%')).c_str(), &parsed) == 1;
   }
 
   static bool is_mac(std::string_view text) {

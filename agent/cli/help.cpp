@@ -171,6 +171,7 @@ Power:
 
 Ends:
   When the machine is switched off (0 with --power exit), or by SIGINT, SIGTERM or SIGHUP (130); a
-  disk that was being written then does not boot.)";
+  disk that was being written then does not boot. It ends with 2 if it cannot start (options, no
+  URL, an address or port in use), with 8 if no node was found or Ironic refused.)";
 
 }  // namespace ingot::agent

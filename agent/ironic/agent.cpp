@@ -9,11 +9,14 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <random>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "agent/ironic/boot_commands.hpp"
 #include "agent/ironic/cleaning.hpp"
@@ -33,6 +36,7 @@
 #include "agent/ironic/standby_commands.hpp"
 #include "agent/ironic/steps.hpp"
 #include "agent/ironic/tls_identity.hpp"
+#include "agent/ironic/waiting.hpp"
 #include "agent/job/device_report.hpp"
 #include "agent/text/text.hpp"
 #include "disk/core/url_text.hpp"
@@ -45,15 +49,6 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr const char* kRescued = "/etc/.rescued";
-
-// False if `stop` came first.
-bool pause(const std::stop_token& stop, milliseconds time) {
-  std::mutex mutex;
-  std::unique_lock lock(mutex);
-  std::condition_variable_any never;
-  never.wait_for(lock, stop, time, [] { return false; });
-  return !stop.stop_requested();
-}
 
 tl::unexpected<Error> stopped() {
   return fail(Errc::cancelled, "the agent was stopped");
@@ -73,9 +68,14 @@ class Agent {
       say("this machine was rescued: no server, no heartbeats");
       return wait_for_good(AgentEnd::rescued);
     }
+    const bool inspection_wanted = wants_inspection(options_);
+    // Said before a minute was spent on waiting for hardware.
+    if (options_.api_urls.empty() && !inspection_wanted)
+      return fail(Errc::usage_option, "no URL of Ironic's API is known",
+                  "put ipa-api-url=URL on the kernel command line, or give --api-url");
     if (!pause(stop_, options_.hardware_delay)) return AgentEnd::stopped;
     wait_for_disks();
-    if (wants_inspection(options_)) {
+    if (inspection_wanted) {
       inspect_machine();
       // Nothing else was asked for; the conductor switches the machine off.
       if (options_.api_urls.empty()) return wait_for_good(AgentEnd::stopped);
@@ -127,9 +127,6 @@ class Agent {
 
   // Who this node is, and by what address the conductor reaches it.
   Result<void> join_ironic() {
-    if (options_.api_urls.empty())
-      return fail(Errc::usage_option, "no URL of Ironic's API is known",
-                  "put ipa-api-url=URL on the kernel command line, or give --api-url");
     INGOT_TRY_ASSIGN(const auto macs, wait_for_macs());
     say(fmt::format("looking up the node with {} at {}", fmt::join(macs, ", "),
                     redacted(options_.api_urls.front())));

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
+#include <stop_token>
+#include <string>
 
 #include "agent/ironic/image_order.hpp"
 #include "agent/ironic/json_text.hpp"

@@ -9,6 +9,9 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <set>
 #include <string_view>
+#include <system_error>
 
 #include "agent/ironic/kernel_text.hpp"
 

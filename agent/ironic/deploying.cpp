@@ -4,6 +4,8 @@
 
 #include <boost/json.hpp>
 #include <memory>
+#include <optional>
+#include <stop_token>
 #include <utility>
 
 #include "agent/ironic/json_text.hpp"

@@ -1,7 +1,6 @@
 /// Deploying: the steps and commands that write an image, on the same job as `ingot write`.
 #pragma once
 
-#include <string>
 #include <vector>
 
 #include "agent/ironic/command_table.hpp"

@@ -1,6 +1,7 @@
 /// The firmware's table of hardware (SMBIOS, DMTF DSP0134 3.7), as far as inspection needs it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <optional>

@@ -11,6 +11,7 @@
 #include <array>
 #include <boost/url.hpp>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 

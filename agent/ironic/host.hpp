@@ -1,6 +1,7 @@
 /// What of the host's network the agent needs before it can talk: MACs, and its own address.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 

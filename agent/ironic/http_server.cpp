@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 
 #include <array>
-#include <atomic>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -21,6 +20,7 @@
 #include <exception>
 #include <list>
 #include <thread>
+#include <utility>
 
 #include "agent/ironic/http_session.hpp"
 #include "agent/ironic/tls_context.hpp"

@@ -7,6 +7,7 @@
 
 #include <boost/json.hpp>
 #include <cerrno>
+#include <chrono>
 
 #include "agent/ironic/json_text.hpp"
 #include "agent/text/text.hpp"

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "agent/ironic/command_table.hpp"
 #include "agent/ironic/tls_identity.hpp"

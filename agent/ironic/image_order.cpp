@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "agent/ironic/json_text.hpp"
 #include "agent/job/root_device_hints.hpp"

@@ -5,27 +5,19 @@
 
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
 #include <vector>
 
 #include "agent/ironic/inspection_body.hpp"
 #include "agent/ironic/network_interfaces.hpp"
 #include "agent/ironic/node_commands.hpp"
+#include "agent/ironic/waiting.hpp"
+#include "agent/text/lower_case.hpp"
 #include "agent/text/text.hpp"
 
 namespace ingot::agent {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-bool pause(const std::stop_token& stop, std::chrono::milliseconds time) {
-  std::mutex mutex;
-  std::unique_lock lock(mutex);
-  std::condition_variable_any never;
-  never.wait_for(lock, stop, time, [] { return false; });
-  return !stop.stop_requested();
-}
 
 std::vector<std::string> callback_urls(const AgentOptions& options) {
   if (!options.inspection_callback_urls.empty()) return options.inspection_callback_urls;
@@ -39,9 +31,7 @@ std::string mac_of(std::string boot_interface) {
   constexpr std::size_t kMac = 17;
   if (boot_interface.size() == kMac + 3) boot_interface.erase(0, 3);
   std::ranges::replace(boot_interface, '-', ':');
-  std::ranges::transform(boot_interface, boot_interface.begin(),
-                         [](unsigned char c) { return c >= 'A' && c <= 'F' ? c + 32 : c; });
-  return boot_interface;
+  return lower_case(boot_interface);
 }
 
 // Addresses that come later would be missing from the inventory.

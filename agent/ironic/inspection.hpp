@@ -1,7 +1,7 @@
 /// Inspection: tells Ironic what this machine is made of, before it is looked up.
 #pragma once
 
-#include <functional>
+#include <chrono>
 #include <stop_token>
 #include <string>
 

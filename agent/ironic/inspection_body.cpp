@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <cstdint>
+#include <iterator>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "agent/ironic/base64.hpp"
 

@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <charconv>
+#include <cstdint>
+#include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "agent/ironic/json_text.hpp"
@@ -21,6 +24,7 @@ constexpr std::size_t kMostAnswer = 4UL << 20;
 constexpr ApiVersion kNewestLookup{1, 62}, kNewestHeartbeat{1, 72};
 constexpr std::size_t kShortestToken = 32, kLongestToken = 4096;
 constexpr std::string_view kWithheld = "******";
+constexpr const char* kCheckUrl = "check that ipa-api-url names Ironic's API, without /v1";
 
 std::optional<std::vector<std::string>> strings(const json::value* value) {
   if (value == nullptr || !value->is_array()) return std::nullopt;
@@ -193,12 +197,14 @@ class IronicClient::Impl {
     return answer;
   }
 
-  // That Ironic refused `what`.
-  static tl::unexpected<Error> refused(std::string_view what, const Answer& answer) {
+  // That whoever is at `url` refused `what`.
+  static tl::unexpected<Error> refused(std::string_view what, std::string_view url,
+                                       const Answer& answer, const char* advice) {
     const std::string why = error_text(answer.body);
     return fail(Errc::controller_refused,
-                fmt::format("{}: Ironic answered with status {}{}{}", what, answer.status,
-                            why.empty() ? "" : ": ", why));
+                fmt::format("{}: Ironic at {} answered with status {}{}{}", what, redacted(url),
+                            answer.status, why.empty() ? "" : ": ", why),
+                advice);
   }
 
   [[nodiscard]] const std::string& url() const {
@@ -264,7 +270,8 @@ IronicClient::~IronicClient() = default;
 Result<ApiVersion> IronicClient::discover(const std::stop_token& stop) {
   if (impl_->version) return *impl_->version;
   INGOT_TRY_ASSIGN(const auto answer, impl_->api("/", std::nullopt, std::nullopt, stop));
-  if (answer.status != 200) return Impl::refused("asking for the API's version", answer);
+  if (answer.status != 200)
+    return Impl::refused("asking for the API's version", impl_->url(), answer, kCheckUrl);
   if (const auto parsed = parse_json_object(answer.body))
     if (const json::object* version = object_in(*parsed, "default_version"))
       impl_->version = ApiVersion::parse(string_in(*version, "version"));
@@ -272,7 +279,7 @@ Result<ApiVersion> IronicClient::discover(const std::stop_token& stop) {
     return fail(Errc::controller_refused,
                 fmt::format("what answers at {} does not name a version of Ironic's API",
                             redacted(impl_->url())),
-                "check that ipa-api-url names Ironic's API, without /v1");
+                kCheckUrl);
   return *impl_->version;
 }
 
@@ -284,7 +291,14 @@ Result<LookupAnswer> IronicClient::lookup(const std::vector<std::string>& macs,
   if (!node_uuid.empty()) path += "&node_uuid=" + node_uuid;
   const auto version = std::min(impl_->version.value_or(kNewestLookup), kNewestLookup);
   INGOT_TRY_ASSIGN(const auto answer, impl_->api(path, std::nullopt, version, stop));
-  if (answer.status != 200) return Impl::refused("looking up this node", answer);
+  if (answer.status != 200) {
+    constexpr long kNotFound = 404;
+    return Impl::refused("looking up this node", impl_->url(), answer,
+                         answer.status == kNotFound
+                             ? "give the node a port with one of these MAC addresses; Ironic finds "
+                               "only nodes that it is deploying, cleaning, inspecting or rescuing"
+                             : "the log of ironic-api says why");
+  }
   return read_lookup_answer(answer.body);
 }
 
@@ -299,7 +313,9 @@ Result<void> IronicClient::heartbeat(const std::string& node_uuid, const Heartbe
     body["agent_status_message"] = utf8(heartbeat.message);
   INGOT_TRY_ASSIGN(const auto answer,
                    impl_->api("/v1/heartbeat/" + node_uuid, json::serialize(body), version, stop));
-  if (answer.status != 202) return Impl::refused("sending a heartbeat", answer);
+  if (answer.status != 202)
+    return Impl::refused("sending a heartbeat", impl_->url(), answer,
+                         "the logs of ironic-api and ironic-conductor say why");
   return {};
 }
 
@@ -314,7 +330,9 @@ Result<std::string> IronicClient::continue_inspection(const std::vector<std::str
       continue;
     }
     if (answer->status < 200 || answer->status >= 300)
-      return Impl::refused("sending the inspection's data", *answer);
+      return Impl::refused(
+          "sending the inspection's data", url, *answer,
+          "check ipa-inspection-callback-url; the log of who answers there says why");
     const auto parsed = parse_json_object(answer->body);
     std::string uuid = parsed ? string_in(*parsed, "uuid") : std::string();
     return is_uuid(uuid) ? uuid : std::string();

@@ -2,6 +2,7 @@
 /// how far it is when asked.
 #pragma once
 
+#include <cstdint>
 #include <mutex>
 #include <stop_token>
 #include <string>

@@ -1,7 +1,6 @@
 /// Reading JSON that a stranger wrote: what has another type than expected counts as absent.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>

@@ -1,6 +1,7 @@
 /// Logs leave this machine: what is secret in them does not.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>

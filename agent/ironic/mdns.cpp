@@ -9,14 +9,14 @@
 #include <array>
 #include <boost/json.hpp>
 #include <charconv>
-#include <condition_variable>
-#include <cstring>
 #include <limits>
-#include <mutex>
+#include <system_error>
 #include <utility>
 
 #include "agent/ironic/host.hpp"
 #include "agent/ironic/json_text.hpp"
+#include "agent/ironic/waiting.hpp"
+#include "agent/text/lower_case.hpp"
 #include "agent/text/text.hpp"
 #include "disk/core/subprocess.hpp"
 #include "disk/core/url_text.hpp"
@@ -34,13 +34,6 @@ constexpr const char* kApi = "baremetal";
 constexpr const char* kInspection = "baremetal-introspection";
 constexpr const char* kContinue = "/v1/continue";
 constexpr std::size_t kMostAddresses = 16, kMostProperties = 64;
-
-std::string lower_case(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(),
-                         [](unsigned char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
-  return out;
-}
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -139,15 +132,6 @@ std::string property_of(const AnnouncedService& service, std::string_view name) 
 tl::unexpected<Error> refused(std::string_view what) {
   return fail(Errc::controller_refused, fmt::format("what was found by mDNS {}", what),
               "check what announces Ironic in this network, or give its URL with ipa-api-url");
-}
-
-// False if `stop` came first.
-bool pause(const std::stop_token& stop, milliseconds time) {
-  std::mutex mutex;
-  std::unique_lock lock(mutex);
-  std::condition_variable_any never;
-  never.wait_for(lock, stop, time, [] { return false; });
-  return !stop.stop_requested();
 }
 
 // Bytes as D-Bus's JSON has them: an array of numbers.
@@ -398,23 +382,17 @@ Result<std::string> announced_url(const AnnouncedService& service, const HasRout
 
 std::vector<std::string> apply_announced_options(AgentOptions& options,
                                                  const AnnouncedService& service) {
-  std::vector<std::string> problems;
-  for (const auto& [property, parameter] :
-       {std::pair("ipa_inspection_callback_url", "ipa-inspection-callback-url"),
-        std::pair("ipa_ntp_server", "ipa-ntp-server")}) {
-    const std::string value = property_of(service, property);
-    if (value.empty()) continue;
-    // Then it is one word, and no other parameter can follow it.
-    const bool word = std::ranges::all_of(value, [](char c) { return c > ' ' && c < '\x7f'; });
-    if (!word) {
-      problems.push_back(fmt::format("{} found by mDNS is not printable: it is ignored", property));
-      continue;
-    }
-    for (const std::string& problem :
-         apply_kernel_command_line(options, fmt::format("{}={}", parameter, value)))
-      problems.push_back(problem + " (found by mDNS)");
-  }
-  return problems;
+  const std::string value = property_of(service, "ipa_inspection_callback_url");
+  if (value.empty()) return {};
+  auto urls = parse_api_urls(value);
+  // Nothing but what a URL is written with, so that it is one URL, and fit for the log.
+  const bool printable =
+      std::ranges::all_of(value, [](char c) { return c > ' ' && c < '\x7f' && c != ','; });
+  if (!urls || !printable)
+    return {"ipa_inspection_callback_url, found by mDNS, is no http or https URL: it is ignored"};
+  options.inspection_callback_urls = *std::move(urls);
+  options.inspection_by_mdns = false;
+  return {};
 }
 
 MdnsTools MdnsTools::of_this_machine() {

@@ -2,7 +2,6 @@
 /// The question is put to the responder that the machine has: Avahi, or systemd-resolved.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -43,8 +42,9 @@ using HasRoute = std::function<bool(const std::string& address)>;
 /// or protocol that a URL may have).
 Result<std::string> announced_url(const AnnouncedService& service, const HasRoute& has_route);
 
-/// Applies the properties `ipa_inspection_callback_url` and `ipa_ntp_server`; no other option can
-/// be set from the network. Returns what is wrong with them, as the other ways to set options do.
+/// Applies the property `ipa_inspection_callback_url`; no other option can be set from the network
+/// (`ipa_ntp_server`, which may be announced as well, is for who sets the clock, and that is not
+/// the agent). Returns what is wrong with it, as the other ways to set options do.
 std::vector<std::string> apply_announced_options(AgentOptions& options,
                                                  const AnnouncedService& service);
 

@@ -15,8 +15,12 @@
 #include <cstring>
 #include <memory>
 #include <span>
+#include <string_view>
+#include <system_error>
+#include <utility>
 
 #include "agent/ironic/kernel_text.hpp"
+#include "agent/text/lower_case.hpp"
 #include "disk/core/unique_fd.hpp"
 
 namespace ingot::agent {
@@ -37,12 +41,6 @@ bool is_reported(const fs::path& folder, const std::string& name) {
   std::error_code error;
   return name != "lo" && (fs::exists(folder / "device", error) ||
                           fs::exists(folder / "bonding", error) || is_vlan(name));
-}
-
-std::string lower(std::string text) {
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return text;
 }
 
 std::string mac_text(std::span<const unsigned char> bytes) {
@@ -115,7 +113,7 @@ std::vector<NetworkInterface> list_network_interfaces(const fs::path& sysfs) {
     if (!is_reported(folder, name) || clean_text(name) != name) continue;
     NetworkInterface nic;
     nic.name = name;
-    const std::string address = lower(read_text(folder / "address"));
+    const std::string address = lower_case(read_text(folder / "address"));
     if (address.size() == kInfinibandAddress * 3 - 1) {
       set_infiniband(nic, address);
     } else if (address.size() == kEthernetAddress * 3 - 1) {

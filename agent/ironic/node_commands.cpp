@@ -6,7 +6,10 @@
 
 #include <boost/json.hpp>
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
+#include <optional>
+#include <stop_token>
 #include <system_error>
 
 #include "agent/ironic/base64.hpp"

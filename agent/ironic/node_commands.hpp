@@ -1,9 +1,6 @@
 /// Commands about the machine itself: its logs, its hardware, and giving it to its user.
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "agent/ironic/agent_control.hpp"
 #include "agent/ironic/command_table.hpp"
 #include "agent/ironic/inspection_body.hpp"

@@ -1,5 +1,10 @@
 #include "agent/ironic/node_inventory.hpp"
 
+#include <algorithm>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
 #include "agent/ironic/kernel_text.hpp"
 
 namespace ingot::agent {

@@ -2,6 +2,7 @@
 
 #include <openssl/crypto.h>
 
+#include <string_view>
 #include <utility>
 
 namespace ingot::agent {

@@ -1,12 +1,11 @@
 /// NodeState: what the agent knows of its node, and what the node tells others of itself.
 #pragma once
 
-#include <chrono>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/ironic/ironic_client.hpp"

@@ -11,7 +11,10 @@
 #include <iterator>
 #include <map>
 #include <sstream>
+#include <system_error>
+#include <utility>
 
+#include "agent/text/lower_case.hpp"
 #include "disk/core/url_text.hpp"
 
 namespace ingot::agent {
@@ -19,13 +22,6 @@ namespace {
 
 constexpr std::string_view kBlanks = " \t\r\n\v\f";
 constexpr std::size_t kMostConfig = 1UL << 20;
-
-std::string lower_case(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(),
-                         [](unsigned char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
-  return out;
-}
 
 std::string_view trimmed(std::string_view text) {
   const auto begin = text.find_first_not_of(kBlanks);
@@ -136,19 +132,6 @@ Problem token(AgentOptions& options, const std::string& value) {
   return nullptr;
 }
 
-// It becomes a word of another program's command line or configuration.
-Problem ntp_server(AgentOptions& options, const std::string& value) {
-  constexpr std::size_t kLongest = 253;
-  const bool fits = !value.empty() && value.size() <= kLongest && value.front() != '-' &&
-                    std::ranges::all_of(value, [](unsigned char c) {
-                      return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-                             (c >= 'A' && c <= 'Z') || c == '.' || c == ':' || c == '_' || c == '-';
-                    });
-  if (!fits) return "is no name or address of a server";
-  options.ntp_server = value;
-  return nullptr;
-}
-
 struct Parameter {
   std::string_view name;  // with underscores
   Setter set;
@@ -191,7 +174,6 @@ constexpr std::array kParameters{
     Parameter{"ironic_api_version", &text<&O::api_version>},
     Parameter{"guard_special_filesystems", &flag<&O::guard_special_filesystems>},
     Parameter{"ignore_bootloader_failure", &flag<&O::ignore_boot_loader_failure>},
-    Parameter{"ntp_server", &ntp_server},
     Parameter{"use_mdns", &flag<&O::api_by_mdns>},
     Parameter{"debug", &flag<&O::debug>},
 };

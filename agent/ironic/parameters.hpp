@@ -4,7 +4,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -63,7 +62,6 @@ struct AgentOptions {
   bool dhcp_wait_all = false;
   bool collect_lldp = false;
   std::chrono::seconds lldp_timeout{30};
-  std::string ntp_server;      ///< name or address; "": none
   bool virtual_media = false;  ///< boot_method=vmedia
   bool allow_power = false;    ///< ingot.allow-power=1
   bool debug = false;

@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 #include <exception>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include "agent/ironic/json_text.hpp"

@@ -7,6 +7,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
+#include <string_view>
+#include <system_error>
+#include <utility>
 
 #include "agent/ironic/kernel_text.hpp"
 #include "agent/ironic/log_archive.hpp"

@@ -6,6 +6,7 @@
 #include <openssl/x509.h>
 
 #include <string>
+#include <utility>
 
 namespace ingot::agent {
 namespace {

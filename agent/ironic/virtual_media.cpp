@@ -11,17 +11,18 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <condition_variable>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
+#include "agent/ironic/kernel_text.hpp"
+#include "agent/ironic/waiting.hpp"
+#include "agent/text/lower_case.hpp"
 #include "agent/text/text.hpp"
 #include "agent/text/write_all.hpp"
 #include "disk/core/error.hpp"
@@ -42,19 +43,10 @@ constexpr std::uint64_t kLargestDisk = 4ULL << 30;
 constexpr std::size_t kMostParameters = 64UL << 10, kMostFile = 1UL << 20, kMostFiles = 64;
 constexpr std::size_t kMostEntries = 4096;  // of a folder; a hostile one may have no end
 
-std::string lower_case(std::string text) {
-  std::ranges::transform(text, text.begin(),
-                         [](unsigned char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
-  return text;
-}
-
 // The first line of an attribute; "" where there is none.
 std::string attribute(const fs::path& path) {
   constexpr std::size_t kPage = 4096;
-  std::string text(kPage, '\0');
-  std::ifstream file(path, std::ios::binary);
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(file.gcount()));
+  const std::string text = read_bytes(path, kPage);
   return text.substr(0, text.find('\n'));
 }
 
@@ -304,15 +296,6 @@ class Reader {
   std::string shown_;
   bool has_parameters_ = false;
 };
-
-// False if `stop` came first.
-bool pause(const std::stop_token& stop, std::chrono::milliseconds time) {
-  std::mutex mutex;
-  std::unique_lock lock(mutex);
-  std::condition_variable_any never;
-  never.wait_for(lock, stop, time, [] { return false; });
-  return !stop.stop_requested();
-}
 
 }  // namespace
 

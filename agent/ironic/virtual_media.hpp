@@ -3,7 +3,6 @@
 #pragma once
 
 #include <chrono>
-#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>

@@ -4,7 +4,6 @@ end. Agent and conductor have a network namespace each; the agent's has a D-Bus 
 import json
 import os
 import subprocess
-import threading
 import time
 import unittest
 
@@ -20,6 +19,12 @@ class Api(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         print(self.path, flush=True)
         self.send_error(503)
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        print(self.path, flush=True)
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"uuid": "7a9c2f1e-0d3b-4c58-9e6f-1a2b3c4d5e6f"}')
     def log_message(self, *args):
         pass
 
@@ -90,38 +95,46 @@ class Mdns(rig.Case):
         self.assertEqual(announcer.stdout.readline(), "ready\n")
         return announcer
 
-    def agent(self, parameters, last, timeout=60):
-        """What the agent says up to a line with `last` in it, or to its end."""
+    def start_agent(self, parameters, timeout=60):
         with open(self.path("cmdline"), "w") as file:
-            file.write(f"{parameters} ipa-disk-wait-attempts=0 ipa-lookup-timeout={timeout}\n")
+            file.write(f"{parameters} ipa-disk-wait-attempts=0 ipa-inspection-collectors=default ipa-inspection-dhcp-wait-timeout=0 "
+                       f"ipa-lookup-timeout={timeout}\n")
         process = subprocess.Popen(self.inside(self.node, os.path.realpath(rig.INGOT), "agent", "--cmdline", self.path("cmdline"),
                                                "--mac", "52:54:00:aa:00:01", "--power", "exit", "--run-dir", self.path("run")),
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.addCleanup(self._stop, process)
-        said = ""
+        return process
+
+    def said(self, process, last):
+        """What the agent says up to a line with `last` in it."""
+        text = ""
         for line in process.stdout:
-            said += line
+            text += line
             if last in line:
-                break
-        self.assertIn(last, said)
-        return said
+                return text
+        self.fail(f"it ended without saying '{last}':\n{text}")
+
+    def agent(self, parameters, last, **kwargs):
+        return self.said(self.start_agent(parameters, **kwargs), last)
 
     def test_api_and_inspection(self):
         self.avahi()
-        announcer = self.announce({"baremetal": f"http://{CONDUCTOR}:6385/baremetal", "baremetal-introspection": f"http://{CONDUCTOR}:5050"})
+        announcer = self.announce({"baremetal": f"http://{CONDUCTOR}:6385/baremetal",
+                                   "baremetal-introspection": f"http://{CONDUCTOR}:6385/inspector"})
         said = self.agent("ipa-api-url=mdns ipa-inspection-callback-url=mdns", "looking up the node")
         self.assertIn(f"found by mDNS: http://{CONDUCTOR}:6385/baremetal\n", said)
-        self.assertIn(f"inspection data goes to http://{CONDUCTOR}:5050/v1/continue\n", said)
+        self.assertIn(f"inspection data goes to http://{CONDUCTOR}:6385/inspector/v1/continue\n", said)
+        self.assertEqual(announcer.stdout.readline(), "/inspector/v1/continue\n")
         self.assertTrue(announcer.stdout.readline().startswith("/baremetal/"), said)
 
     def test_options_that_are_announced(self):
         self.avahi()
-        self.announce({"baremetal": f"http://{CONDUCTOR}:6385", "baremetal-introspection": f"http://{CONDUCTOR}:5050"},
-                      ipa_ntp_server="no server", ipa_insecure="1", ipa_inspection_callback_url=f"http://{CONDUCTOR}/elsewhere")
+        announcer = self.announce({"baremetal": f"http://{CONDUCTOR}:6385", "baremetal-introspection": f"http://{CONDUCTOR}:1"},
+                                  ipa_insecure="1", ipa_inspection_callback_url=f"http://{CONDUCTOR}:6385/elsewhere")
         said = self.agent("ipa-use-mdns=1 ipa-inspection-callback-url=mdns", "looking up the node")
         self.assertIn(f"found by mDNS: http://{CONDUCTOR}:6385\n", said)
         self.assertNotIn("inspection data goes to", said)  # the API's announcement has said so
-        self.assertIn("warning: ipa_ntp_server", said)
+        self.assertEqual(announcer.stdout.readline(), "/elsewhere\n")
 
     def test_an_announcement_that_is_no_url(self):
         self.avahi()
@@ -130,11 +143,10 @@ class Mdns(rig.Case):
 
     def test_a_conductor_that_comes_later(self):
         self.avahi()
-        starting = threading.Timer(2, self.announce, [{"baremetal": f"http://{CONDUCTOR}:6385"}])
-        starting.start()
-        self.addCleanup(starting.join)
-        said = self.agent("ipa-api-url=mdns", "looking up the node")
-        self.assertRegex(said, "nobody announces baremetal._openstack._tcp by mDNS.*; trying again\n")
+        agent = self.start_agent("ipa-api-url=mdns")
+        self.assertIn("nobody announces baremetal._openstack._tcp by mDNS", self.said(agent, "trying again"))
+        self.announce({"baremetal": f"http://{CONDUCTOR}:6385"})
+        self.said(agent, f"found by mDNS: http://{CONDUCTOR}:6385\n")
 
     def test_no_avahi(self):
         self.agent("ipa-api-url=mdns", "avahi-browse: Failed to create client object", timeout=0)

@@ -35,6 +35,7 @@ class Machine:
         os.makedirs(self.out)
         self.devices = []
         self.firmware = []  # QEMU's own, which is a BIOS
+        self.processors = 2
         self.console = ""
         self.seconds = 0.0
 
@@ -56,7 +57,9 @@ class Machine:
         return path
 
     def use_uefi(self):
-        """It has UEFI firmware, whose variables are kept from one run to the next."""
+        """It has UEFI firmware, whose variables are kept from one run to the next, and one processor: with two, QEMU 7.2's
+        translator now and then stops for good while a variable is written to the flash memory."""
+        self.processors = 1
         variables = os.path.join(self.dir, "variables")
         shutil.copyfile(os.path.join(OVMF, "OVMF_VARS_4M.fd"), variables)
         for unit, path in enumerate((os.path.join(OVMF, "OVMF_CODE_4M.fd"), variables)):
@@ -81,7 +84,7 @@ class Machine:
         `boot`: a kernel and an initramfs, or nothing: its firmware is left to find something. `until`: it is switched off
         as soon as its console shows this pattern."""
         console = os.path.join(self.dir, "console")
-        argv = ["qemu-system-x86_64", *accelerator(), "-machine", "q35", "-m", "1536", "-smp", "2", "-nodefaults", "-no-user-config",
+        argv = ["qemu-system-x86_64", *accelerator(), "-machine", "q35", "-m", "1536", "-smp", str(self.processors), "-nodefaults", "-no-user-config",
                 "-display", "none", "-no-reboot", "-monitor", "none", "-serial", f"file:{console}", *self.firmware,
                 "-fsdev", f"local,id=share,path={self.share},security_model=none",
                 "-device", "virtio-9p-pci,fsdev=share,mount_tag=share", *self.devices]

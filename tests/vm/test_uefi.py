@@ -52,13 +52,13 @@ class Uefi(unittest.TestCase):
         for name in ("lib.sh", "uefi"):
             shutil.copy(os.path.join(guest_root.HERE, "guest", name), share)
         with open(os.path.join(share, "run"), "w", encoding="ascii") as file:
-            file.write("timeout -s KILL 250 sh -ex /share/uefi >/share/out/log 2>&1 && echo passed >/share/out/result\n")
+            file.write("timeout -s KILL 200 sh -ex /share/uefi >/share/out/log 2>&1 && echo passed >/share/out/result\n")
         self.machine.run(boot, SECONDS)
         seconds = [self.machine.seconds]
-        log = self.machine.console[-4000:]
+        log = f"after {seconds[0]:.1f} s; its console:\n{self.machine.console[-4000:]}\n"
         if os.path.exists(os.path.join(out, "log")):
             with open(os.path.join(out, "log"), encoding="utf-8", errors="replace") as file:
-                log = file.read()
+                log += f"its log:\n{file.read()}"
         self.assertTrue(os.path.exists(os.path.join(out, "result")), log)
 
         started = r"Command line: .*ingot\.entry=\w+ ?\r?\n"

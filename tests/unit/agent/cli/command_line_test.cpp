@@ -200,6 +200,25 @@ TEST(Cli, ChecksumsAreJudgedAtOnce) {
                  Errc::usage_option, "--image-checksum-type");
 }
 
+TEST(Cli, WhereTheAgentListens) {
+  const auto listen = [](const std::string& where) -> Result<AgentCommandOptions> {
+    INGOT_TRY_ASSIGN(const Command command, parse_command_line({"agent", "--listen", where}));
+    return std::get<AgentCommandOptions>(command);
+  };
+  for (const auto& [where, address] :
+       {std::pair("192.0.2.7:99", "192.0.2.7"), std::pair("[2001:db8::7]:99", "2001:db8::7"),
+        std::pair("[fe80::1%eth0]:99", "fe80::1%eth0"), std::pair(":99", "")}) {
+    const auto options = listen(where);
+    ASSERT_TRUE(options) << options.error().message();
+    EXPECT_EQ(options->listen_address, address);
+    EXPECT_EQ(options->listen_port, 99);
+  }
+  for (const std::string where : {"rubbish", "192.0.2.7", "192.0.2.7:99999", "192.0.2.7:"})
+    expect_refused({"agent", "--listen", where}, Errc::usage_option, "ADDR:PORT");
+  for (const std::string where : {"localhost:99", "1.2.3:99", "[x%eth0]:99"})
+    expect_refused({"agent", "--listen", where}, Errc::usage_option, "is no IP address");
+}
+
 TEST(Cli, RefusalsKeepSecrets) {
   for (const auto& words :
        {write_words({"https://me:hunter2@example.org/x"}),

@@ -100,7 +100,7 @@ TEST(Pitfall, N03CertificateUrlAndTokenStayTheSame) {
   const auto made = make_tls_identity("192.0.2.7", "agent");
   ASSERT_TRUE(made);
   ASSERT_TRUE(IdentityStore(dir.path("run")).save(*made));
-  ASSERT_TRUE(IdentityStore(dir.path("run")).save(SavedToken{"1be26c0b", kToken, "https://x"}));
+  ASSERT_TRUE(IdentityStore(dir.path("run")).save(SavedToken{"1be26c0b", kToken}));
   for (std::size_t life = 0; life < 2; ++life) {
     const IdentityStore store(dir.path("run"));
     const auto identity = store.tls();
@@ -233,7 +233,7 @@ TEST(Pitfall, N12AnEndForcesAHeartbeat) {
   IronicClient client(options);
   Heartbeats heartbeats(client, node, "https://192.0.2.7:9999", "", seconds(3600),
                         {.forced_gap = milliseconds(10)});
-  CommandTable table([&heartbeats] { heartbeats.force(); });
+  CommandTable table({.on_end = [&heartbeats](const CommandRecord&) { heartbeats.force(); }});
   table.add("x.sync", {.run = [](const json::object&, const std::stop_token&) {
               return CommandOutcome("null");
             }});

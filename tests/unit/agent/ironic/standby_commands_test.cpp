@@ -5,6 +5,9 @@
 
 #include <atomic>
 #include <boost/json.hpp>
+#include <memory>
+#include <optional>
+#include <string>
 #include <thread>
 
 #include "tests/unit/agent/ironic/agent_rig.hpp"
@@ -14,63 +17,34 @@ namespace {
 
 using test::AgentRig;
 
-class Standby : public testing::Test {
- protected:
-  Standby() {
-    options_.power = PowerMode::exit;
-    power_ = make_power(options_, [this] {
-      ++ended_;
-      control_.end(AgentEnd::powered_off);
+// One agent that may be ended, with what became of it.
+struct Machine {
+  Machine() {
+    options.power = PowerMode::exit;
+    power = make_power(options, [this] {
+      ++ended;
+      control.end(AgentEnd::powered_off);
     });
-    add_standby_commands(rig_.table, *power_, control_);
+    add_standby_commands(rig.table, *power, control);
+  }
+  std::string begin(const std::string& name) {
+    const auto begun = AgentRig::object(rig.post(R"({"name": ")" + name + R"(", "params": {}})"));
+    EXPECT_EQ(string_in(begun, "command_status"), "RUNNING") << "answered before it is done";
+    return string_in(begun, "id");
   }
 
-  AgentOptions options_;
-  std::atomic<int> ended_ = 0;
-  AgentControl control_;
-  std::unique_ptr<Power> power_;
-  AgentRig rig_;
+  AgentOptions options;
+  std::atomic<int> ended = 0;
+  AgentControl control;
+  std::unique_ptr<Power> power;
+  AgentRig rig;
 };
 
-TEST_F(Standby, Sync) {
-  const auto record = rig_.run("standby.sync", {});
-  EXPECT_EQ(test::status_of(record), "SUCCEEDED");
-  EXPECT_TRUE(record.at("command_result").is_null());
-  EXPECT_EQ(ended_, 0);
-}
-
-TEST_F(Standby, PowerOffIsAnsweredBeforeItIsDone) {
-  const auto begun = AgentRig::object(rig_.post(R"({"name": "standby.power_off", "params": {}})"));
-  EXPECT_EQ(string_in(begun, "command_status"), "RUNNING");
-  EXPECT_EQ(control_.wait({}), AgentEnd::powered_off);
-  EXPECT_EQ(ended_, 1);
-}
-
-TEST_F(Standby, RunImageIsAReboot) {
-  const auto record = rig_.run("standby.run_image", {});
-  EXPECT_EQ(test::status_of(record), "SUCCEEDED");
-  EXPECT_TRUE(record.at("command_result").is_null());
-  EXPECT_EQ(ended_, 1);
-  EXPECT_EQ(control_.wait({}), AgentEnd::powered_off);
-}
-
-TEST_F(Standby, AStoppedAgentSwitchesNothingOff) {
-  const auto begun = AgentRig::object(rig_.post(R"({"name": "standby.power_off", "params": {}})"));
-  rig_.table.finish();
-  const auto record = rig_.table.find(string_in(begun, "id"));
-  ASSERT_TRUE(record);
-  // Unless the machine is so loaded that the second was over by then.
-  if (ended_ == 0) {
-    EXPECT_EQ(record->status, CommandStatus::failed);
-    EXPECT_EQ(record->error.value().type, "SystemRebootError");
-  }
-}
-
-TEST_F(Standby, LockdownEndsTheAgent) {
-  const auto record = rig_.run("system.lockdown", {});
-  EXPECT_EQ(test::status_of(record), "SUCCEEDED");
-  EXPECT_EQ(control_.wait({}), AgentEnd::locked_down);
-  EXPECT_EQ(ended_, 0);
+// The error of a command, once it has ended.
+std::optional<AgentError> error_of(AgentRig& rig, const std::string& id) {
+  EXPECT_TRUE(test::eventually(
+      [&] { return rig.table.find(id).value().status != CommandStatus::running; }));
+  return rig.table.find(id).value().error;
 }
 
 class RefusingPower final : public Power {
@@ -80,15 +54,54 @@ class RefusingPower final : public Power {
   void isolate() override {}
 };
 
-TEST(StandbyRefused, IsASystemRebootError) {
-  RefusingPower power;
+TEST(Standby, Sync) {
+  Machine machine;
+  const auto record = machine.rig.run("standby.sync", {});
+  EXPECT_EQ(test::status_of(record), "SUCCEEDED");
+  EXPECT_TRUE(record.at("command_result").is_null());
+  EXPECT_EQ(machine.ended, 0);
+}
+
+// All at once, since each waits for a moment so that its answer gets out.
+TEST(Standby, PowerOffAndReboot) {
+  Machine off, reboot;
+  RefusingPower none;
   AgentControl control;
-  AgentRig rig;
-  add_standby_commands(rig.table, power, control);
-  const auto record = rig.run("standby.power_off", {});
-  EXPECT_EQ(string_in(record, "command_status"), "FAILED");
-  EXPECT_EQ(test::error_type(record), "SystemRebootError");
-  EXPECT_NE(test::error_details(record).find("this is no RAM disk"), std::string::npos);
+  AgentRig refused;
+  add_standby_commands(refused.table, none, control);
+  const std::string off_id = off.begin("standby.power_off");
+  const std::string reboot_id = reboot.begin("standby.run_image");
+  const std::string refused_id = string_in(
+      AgentRig::object(refused.post(R"({"name": "standby.power_off", "params": {}})")), "id");
+
+  EXPECT_EQ(off.control.wait({}), AgentEnd::powered_off);
+  EXPECT_FALSE(error_of(off.rig, off_id));
+  EXPECT_EQ(off.ended, 1);
+  EXPECT_EQ(off.rig.table.find(off_id).value().result, "null");
+  EXPECT_EQ(reboot.control.wait({}), AgentEnd::powered_off);
+  EXPECT_FALSE(error_of(reboot.rig, reboot_id));
+  EXPECT_EQ(reboot.ended, 1);
+  const auto error = error_of(refused, refused_id);
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->type, "SystemRebootError");
+  EXPECT_NE(error->details.find("this is no RAM disk"), std::string::npos);
+}
+
+TEST(Standby, AStoppedAgentSwitchesNothingOff) {
+  Machine machine;
+  const std::string id = machine.begin("standby.power_off");
+  machine.rig.table.finish();
+  // Unless the machine is so loaded that the moment was over by then.
+  if (machine.ended == 0) {
+    EXPECT_EQ(error_of(machine.rig, id).value().type, "SystemRebootError");
+  }
+}
+
+TEST(Standby, LockdownEndsTheAgent) {
+  Machine machine;
+  EXPECT_EQ(test::status_of(machine.rig.run("system.lockdown", {})), "SUCCEEDED");
+  EXPECT_EQ(machine.control.wait({}), AgentEnd::locked_down);
+  EXPECT_EQ(machine.ended, 0);
 }
 
 TEST(AgentControl, TheFirstEndCounts) {

@@ -1,0 +1,15 @@
+#include "agent/text/lower_case.hpp"
+
+#include <gtest/gtest.h>
+
+namespace ingot::agent {
+namespace {
+
+TEST(LowerCase, ChangesLettersOfAsciiAlone) {
+  EXPECT_EQ(lower_case("HTTPS://Ärger.Example/@[`{"), "https://Ärger.example/@[`{");
+  EXPECT_EQ(lower_case("AZaz09"), "azaz09");
+  EXPECT_EQ(lower_case(""), "");
+}
+
+}  // namespace
+}  // namespace ingot::agent
