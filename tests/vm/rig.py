@@ -1,7 +1,9 @@
 """One virtual machine: Debian's kernel, the disks asked for, a folder shared with the host, and a time limit."""
+import contextlib
 import os
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -35,7 +37,7 @@ class Machine:
         os.makedirs(self.out)
         self.devices = []
         self.firmware = []  # QEMU's own, which is a BIOS
-        self.processors = 2
+        self.nudged = False
         self.console = ""
         self.seconds = 0.0
 
@@ -57,9 +59,9 @@ class Machine:
         return path
 
     def use_uefi(self):
-        """It has UEFI firmware, whose variables are kept from one run to the next, and one processor: with two, QEMU 7.2's
-        translator now and then stops for good while a variable is written to the flash memory."""
-        self.processors = 1
+        """It has UEFI firmware, whose variables are kept from one run to the next. Under QEMU 7.2's translator such a guest now
+        and then stands still, all of it, until something asks for its processor's state: so that is asked for all the time."""
+        self.nudged = True
         variables = os.path.join(self.dir, "variables")
         shutil.copyfile(os.path.join(OVMF, "OVMF_VARS_4M.fd"), variables)
         for unit, path in enumerate((os.path.join(OVMF, "OVMF_CODE_4M.fd"), variables)):
@@ -84,8 +86,10 @@ class Machine:
         `boot`: a kernel and an initramfs, or nothing: its firmware is left to find something. `until`: it is switched off
         as soon as its console shows this pattern."""
         console = os.path.join(self.dir, "console")
-        argv = ["qemu-system-x86_64", *accelerator(), "-machine", "q35", "-m", "1536", "-smp", str(self.processors), "-nodefaults", "-no-user-config",
-                "-display", "none", "-no-reboot", "-monitor", "none", "-serial", f"file:{console}", *self.firmware,
+        monitor = os.path.join(self.dir, "monitor")
+        argv = ["qemu-system-x86_64", *accelerator(), "-machine", "q35", "-m", "1536", "-smp", "2", "-nodefaults", "-no-user-config",
+                "-display", "none", "-no-reboot", "-monitor", f"unix:{monitor},server=on,wait=off" if self.nudged else "none",
+                "-serial", f"file:{console}", *self.firmware,
                 "-fsdev", f"local,id=share,path={self.share},security_model=none",
                 "-device", "virtio-9p-pci,fsdev=share,mount_tag=share", *self.devices]
         if boot:
@@ -93,10 +97,13 @@ class Machine:
                      "-append", "console=ttyS0 loglevel=4 panic=-1 mitigations=off usb_storage.delay_use=0"]
         start = time.monotonic()
         machine = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        while until and machine.poll() is None and time.monotonic() - start < timeout:
-            time.sleep(0.1)
-            if os.path.exists(console) and re.search(until, self.read(console)):
-                machine.kill()
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as to_monitor:
+            while (until or self.nudged) and machine.poll() is None and time.monotonic() - start < timeout:
+                time.sleep(0.5)
+                if until and os.path.exists(console) and re.search(until, self.read(console)):
+                    machine.kill()
+                if self.nudged:
+                    self.nudge(to_monitor, monitor)
         try:
             said, _ = machine.communicate(timeout=max(0.1, start + timeout - time.monotonic()))
         except subprocess.TimeoutExpired:
@@ -105,6 +112,19 @@ class Machine:
             said += f"\nswitched off after {timeout} s"
         self.seconds = time.monotonic() - start
         self.console = self.read(console) + said
+
+    @staticmethod
+    def nudge(to_monitor, path):
+        """Has QEMU's monitor look at the processors."""
+        try:
+            if to_monitor.gettimeout() is None:
+                to_monitor.connect(path)
+                to_monitor.settimeout(0.1)
+            to_monitor.sendall(b"info registers -a\n")
+            while to_monitor.recv(1 << 20):
+                pass
+        except OSError:  # not there yet, no longer there, or it has said everything
+            pass
 
     @staticmethod
     def read(path):
