@@ -11,6 +11,7 @@
 #include "agent/ironic/heartbeats.hpp"
 #include "agent/ironic/host.hpp"
 #include "agent/ironic/identity_store.hpp"
+#include "agent/ironic/inspection_body.hpp"
 #include "agent/ironic/steps.hpp"
 #include "agent/ironic/tls_identity.hpp"
 #include "tests/support/command.hpp"
@@ -306,6 +307,37 @@ TEST(Pitfall, N28InspectionNamesNoVersionOfTheApi) {
   ASSERT_EQ(ironic.heads().size(), 1U);
   EXPECT_TRUE(ironic.heads()[0].starts_with("POST /v1/continue_inspection HTTP/1.1\r\n"));
   EXPECT_EQ(ironic.heads()[0].find("API-Version"), std::string::npos);
+}
+
+// The baremetal-operator decodes into typed structs: one wrong type breaks all of it.
+TEST(Pitfall, N29TypesOfTheInventory) {
+  NodeInventory node;
+  node.interfaces.emplace_back().name = "eno1";
+  node.cpu.frequency = "3200.0000";
+  node.cpu.architecture = "x86_64";
+  node.memory = {1ULL << 30, 1024};
+  disk::Disk disk;
+  disk.name = "/dev/sda";
+  disk.size = 480103981056;
+  disk.serial = "S1";
+  disk.wwn = "0x5000";
+  node.disks.disks = {disk};
+  for (const bool known : {true, false}) {
+    const auto all = json::parse(inventory_json(known ? node : NodeInventory(), {}));
+    const auto& cpu = all.at("cpu");
+    EXPECT_TRUE(cpu.at("frequency").is_string());
+    EXPECT_TRUE(cpu.at("architecture").is_string());
+    EXPECT_TRUE(cpu.at("count").is_number());
+    EXPECT_TRUE(cpu.at("flags").is_array());
+    EXPECT_TRUE(all.at("memory").at("total").is_number());
+    EXPECT_TRUE(all.at("interfaces").is_array());
+    for (const auto& each : all.at("disks").as_array()) {
+      EXPECT_TRUE(each.at("size").is_number());
+      EXPECT_TRUE(each.at("rotational").is_bool());
+      for (const char* text : {"serial", "wwn"}) EXPECT_TRUE(each.at(text).is_string()) << text;
+      EXPECT_TRUE(each.at("hctl").is_null());
+    }
+  }
 }
 
 }  // namespace

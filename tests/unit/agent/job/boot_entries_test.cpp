@@ -51,5 +51,12 @@ TEST(InstallBootEntries, NothingToDoWithoutUefi) {
   EXPECT_EQ(said("/dev/no-such-disk", on(Firmware(false))), "BIOS: nothing to do");
 }
 
+// Of the agent protocol's list: a machine with UEFI fails to deploy where the image has no ESP.
+TEST(Pitfall, N30AnImageWithoutAnEfiSystemPartition) {
+  const BootDisk disk("label: gpt\nstart=2048, size=32768, type=L\n");
+  EXPECT_EQ(said(disk.path(), on(Firmware())), "[device.unsuitable]");
+  EXPECT_EQ(said(disk.path(), on(Firmware(false))), "BIOS: nothing to do");
+}
+
 }  // namespace
 }  // namespace ingot::test
