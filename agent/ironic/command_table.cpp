@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <exception>
+#include <system_error>
 #include <utility>
 
 #include "agent/report/event.hpp"
@@ -44,6 +45,8 @@ CommandOutcome run(const Command& command, const json::object& params,
   } catch (const std::exception& error) {
     return tl::unexpected(
         failure("CommandExecutionError", fmt::format("unexpected: {}", error.what())));
+  } catch (...) {
+    return tl::unexpected(failure("CommandExecutionError", "unexpected: an unknown exception"));
   }
 }
 
@@ -109,10 +112,18 @@ tl::expected<CommandRecord, AgentError> CommandTable::execute(const std::string&
     if (auto seen = observer_.on_begin(record); !seen)
       return tl::unexpected(failure("CommandExecutionError", agent_error(seen.error()).details));
   remember(record);
-  thread_ = std::thread([this, id = record.id, &command, params = std::move(params)] {
-    const auto ended = end(id, command, run(command, params, stop_.get_token()));
-    if (observer_.on_end) observer_.on_end(ended);
-  });
+  try {
+    thread_ = std::thread([this, id = record.id, &command, params = std::move(params)] {
+      const auto ended = end(id, command, run(command, params, stop_.get_token()));
+      if (observer_.on_end) observer_.on_end(ended);
+    });
+  } catch (const std::system_error& error) {
+    // Or the agent would be busy with it for good.
+    record = end(record.id, command,
+                 tl::unexpected(failure("CommandExecutionError",
+                                        fmt::format("starting a thread: {}", error.what()))));
+    if (observer_.on_end) observer_.on_end(record);
+  }
   return record;
 }
 

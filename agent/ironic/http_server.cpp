@@ -62,7 +62,9 @@ Result<UniqueFd> listen_at(const std::string& address, std::uint16_t port) {
        ::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) != 0) ||
       ::bind(socket.get(), found->ai_addr, found->ai_addrlen) != 0 ||
       ::listen(socket.get(), SOMAXCONN) != 0)
-    return tl::unexpected<Error>(system_error(Errc::usage_option, what, errno));
+    return tl::unexpected<Error>(
+        system_error(Errc::usage_option, what, errno,
+                     "end what listens there, or choose another address or port"));
   return socket;
 }
 

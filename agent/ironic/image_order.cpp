@@ -136,7 +136,8 @@ std::optional<AgentError> add_access(const json::object& image_info,
 // Names that Ironic has for formats; nothing: by content.
 tl::expected<std::optional<imaging::ImageFormat>, AgentError> format_of(const std::string& name) {
   if (name.empty() || name == "unknown") return std::nullopt;
-  if (name == "gpt") return imaging::ImageFormat::raw;
+  // As they are: a hybrid ISO image boots from a disk.
+  if (name == "gpt" || name == "iso") return imaging::ImageFormat::raw;
   if (name == "vpc") return imaging::ImageFormat::vhd;
   if (const auto format = imaging::image_format_from(name)) return format;
   return tl::unexpected(failure(
@@ -265,6 +266,11 @@ tl::expected<WriteRequest, AgentError> write_request(const json::object& image_i
   auto format = format_of(string_in(image_info, "disk_format"));
   if (!format) return tl::unexpected(format.error());
   request->image.format = *format;
+  if (string_in(image_info, "disk_format") == "iso" &&
+      std::ranges::count(context.policy.permitted_formats, "iso") == 0)
+    return tl::unexpected(failure("InvalidImage",
+                                  "the image is declared iso, which Ironic does not permit. Permit "
+                                  "it in [conductor]permitted_image_formats"));
   // What is declared raw is written as it is, whatever list there may be.
   if (request->image.format == imaging::ImageFormat::raw) return with_access(image_info, request);
   if (request->image.permitted.empty())

@@ -205,6 +205,14 @@ TEST_F(Order, PermittedFormats) {
   EXPECT_THAT(taken().image.permitted, IsEmpty());
 }
 
+TEST_F(Order, AnIsoIsWrittenAsItIsWhereItIsPermitted) {
+  info_["disk_format"] = "iso";
+  policy_.permitted_formats = {"raw", "qcow2"};
+  EXPECT_EQ(refused().type, "InvalidImage");
+  policy_.permitted_formats = {"raw", "qcow2", "iso"};
+  EXPECT_EQ(taken().image.format, ImageFormat::raw);
+}
+
 TEST_F(Order, NoPermittedFormatIsNoPermission) {
   for (const std::vector<std::string>& formats :
        {std::vector<std::string>(), std::vector<std::string>{"ploop", "aki"}}) {
