@@ -352,11 +352,12 @@ class Rules(Replay):
         end = time.monotonic() + 20
         while True:
             (listed,) = self.commands()
-            if listed["command_result"]["progress"]["bytes_received"] > 0 or time.monotonic() > end:
+            told = listed["command_result"]  # null until the job has begun
+            if (told and told["progress"]["bytes_received"] > 0) or time.monotonic() > end:
                 break
             time.sleep(0.1)
         self.assertEqual({**listed, "command_result": None}, {**started, "command_result": None})
-        progress = listed["command_result"]["progress"]
+        progress = told["progress"]
         self.assertEqual((progress["phase"], progress["bytes_expected"]), ("write", 32 * MIB), progress)
         self.assertGreater(progress["bytes_received"], 0)
         # It heartbeats meanwhile.
