@@ -74,6 +74,9 @@ class Agent {
       return fail(Errc::usage_option, "no URL of Ironic's API is known",
                   "put ipa-api-url=URL on the kernel command line, or give --api-url");
     if (!pause(stop_, options_.hardware_delay)) return AgentEnd::stopped;
+    say(clock_is_synchronized()
+            ? "the clock is synchronized"
+            : "the clock is not synchronized yet; a wrong one makes certificates invalid");
     wait_for_disks();
     if (inspection_wanted) {
       inspect_machine();

@@ -6,6 +6,7 @@
 #include <net/if.h>
 #include <netdb.h>
 #include <sys/socket.h>
+#include <sys/timex.h>
 
 #include <algorithm>
 #include <array>
@@ -106,6 +107,11 @@ Result<std::string> address_of_interface(const std::string& interface) {
   return fail(Errc::usage_option,
               fmt::format("network interface {} has no address that others can use", interface),
               "check ipa-network-interface, and that DHCP answers there");
+}
+
+bool clock_is_synchronized() {
+  timex state{};  // reads only
+  return ::adjtimex(&state) != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
 }
 
 std::string url_of(const std::string& protocol, const std::string& host, std::uint16_t port) {

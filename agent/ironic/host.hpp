@@ -22,6 +22,10 @@ Result<std::string> address_towards(const std::string& url);
 /// Errors: usage.option.
 Result<std::string> address_of_interface(const std::string& interface);
 
+/// Whether the kernel's clock is kept by an NTP client (adjtimex(2)). A wrong clock makes
+/// certificates invalid on both sides.
+[[nodiscard]] bool clock_is_synchronized();
+
 /// "http://192.0.2.7:9999", IPv6 in brackets.
 [[nodiscard]] std::string url_of(const std::string& protocol, const std::string& host,
                                  std::uint16_t port);
