@@ -8,10 +8,8 @@
 #include <array>
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <random>
 #include <string>
@@ -287,10 +285,8 @@ class Agent {
 
   // A restart would send heartbeats again, so it stays until it is told to end.
   [[nodiscard]] AgentEnd wait_for_good(AgentEnd how) const {
-    std::mutex mutex;
-    std::unique_lock lock(mutex);
-    std::condition_variable_any never;
-    never.wait(lock, stop_, [] { return false; });
+    while (pause(stop_, std::chrono::hours(1))) {
+    }
     return how;
   }
 

@@ -22,4 +22,18 @@ std::string to_base64(std::string_view bytes) {
   return out;
 }
 
+std::optional<std::string> from_base64(std::string_view text) {
+  constexpr std::size_t kMost = 64UL << 10;
+  if (text.empty() || text.size() % 4 != 0 || text.size() > kMost) return std::nullopt;
+  std::string bytes(text.size() / 4 * 3, '\0');
+  const int length = ::EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
+                                       reinterpret_cast<const unsigned char*>(text.data()),
+                                       static_cast<int>(text.size()));
+  if (length < 0) return std::nullopt;
+  // It counts the padding's bytes as well.
+  bytes.resize(static_cast<std::size_t>(length) -
+               static_cast<std::size_t>(std::ranges::count(text.substr(text.size() - 2), '=')));
+  return bytes;
+}
+
 }  // namespace ingot::agent

@@ -1,7 +1,6 @@
 #include "agent/ironic/image_order.hpp"
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
 #include <algorithm>
 #include <boost/json.hpp>
@@ -9,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/ironic/base64.hpp"
 #include "agent/ironic/json_text.hpp"
 #include "agent/job/root_device_hints.hpp"
 
@@ -75,27 +75,8 @@ Result<ChecksumRequest> checksum_of(const json::object& image_info) {
   return ChecksumRequest{single, std::nullopt};
 }
 
-// Bytes of base64 text, or nothing.
-std::optional<std::string> decoded(const std::string& text) {
-  if (text.empty() || text.size() % 4 != 0 || text.size() > 64UL << 10) return std::nullopt;
-  std::string bytes(text.size() / 4 * 3, '\0');
-  const int length = ::EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
-                                       reinterpret_cast<const unsigned char*>(text.data()),
-                                       static_cast<int>(text.size()));
-  if (length < 0) return std::nullopt;
-  bytes.resize(static_cast<std::size_t>(length) -
-               static_cast<std::size_t>(std::ranges::count(text.substr(text.size() - 2), '=')));
-  return bytes;
-}
-
 bool fit_for_header(const std::string& value) {
   return std::ranges::none_of(value, [](unsigned char c) { return c < 0x20 || c == 0x7F; });
-}
-
-bool is_https(std::string_view url) {
-  constexpr std::string_view kScheme = "https:";  // in any case
-  return std::ranges::equal(url.substr(0, kScheme.size()), kScheme,
-                            [](char have, char want) { return (have | 0x20) == (want | 0x20); });
 }
 
 // Credentials and proxies, which only Ironic's form has.
@@ -115,7 +96,7 @@ std::optional<AgentError> add_access(const json::object& image_info,
   }
   if (const std::string text = string_in(image_info, "image_request_authorization");
       !text.empty()) {
-    const auto value = decoded(text);
+    const auto value = from_base64(text);
     if (!value || value->empty() || !fit_for_header(*value))
       return invalid_parameters("image_request_authorization is no base64 of a header's value");
     transfer.authorization = *value;
@@ -123,7 +104,7 @@ std::optional<AgentError> add_access(const json::object& image_info,
     transfer.password.clear();
   }
   if (const json::object* proxies = object_in(image_info, "proxies")) {
-    const bool secure = is_https(urls_of(image_info).front());
+    const bool secure = imaging::is_https(urls_of(image_info).front());
     transfer.proxy = string_in(*proxies, secure ? "https" : "http");
     transfer.no_proxy = string_in(image_info, "no_proxy");
     // What curl cannot take apart, credentials and all, would become a name that is looked up.
@@ -133,13 +114,23 @@ std::optional<AgentError> add_access(const json::object& image_info,
   return std::nullopt;
 }
 
-// Names that Ironic has for formats; nothing: by content.
-tl::expected<std::optional<imaging::ImageFormat>, AgentError> format_of(const std::string& name) {
-  if (name.empty() || name == "unknown") return std::nullopt;
-  // As they are: a hybrid ISO image boots from a disk.
+// A format by its name in Ironic. An ISO image is written as it is, as is a disk with its GPT.
+std::optional<imaging::ImageFormat> format_called(const std::string& name) {
   if (name == "gpt" || name == "iso") return imaging::ImageFormat::raw;
   if (name == "vpc") return imaging::ImageFormat::vhd;
-  if (const auto format = imaging::image_format_from(name)) return format;
+  return imaging::image_format_from(name);
+}
+
+// The declared format; nothing: by content.
+tl::expected<std::optional<imaging::ImageFormat>, AgentError> format_of(const std::string& name,
+                                                                        const ImagePolicy& policy) {
+  if (name.empty() || name == "unknown") return std::nullopt;
+  // What is declared raw is always permitted, an ISO image is not.
+  if (name == "iso" && std::ranges::count(policy.permitted_formats, name) == 0)
+    return tl::unexpected(failure("InvalidImage",
+                                  "the image is declared iso, which Ironic does not permit. Permit "
+                                  "it in [conductor]permitted_image_formats"));
+  if (const auto format = format_called(name)) return format;
   return tl::unexpected(failure(
       "InvalidImage", fmt::format("disk_format {} is not known: raw, qcow2, vmdk, vhd, vhdx and "
                                   "vdi are. Convert the image with qemu-img convert -O qcow2",
@@ -149,10 +140,7 @@ tl::expected<std::optional<imaging::ImageFormat>, AgentError> format_of(const st
 std::vector<imaging::ImageFormat> permitted_of(const std::vector<std::string>& names) {
   std::vector<imaging::ImageFormat> formats;
   for (const std::string& name : names) {
-    // Both are written as they are.
-    const auto format = name == "gpt" || name == "iso" ? imaging::ImageFormat::raw
-                        : name == "vpc"                ? imaging::ImageFormat::vhd
-                                                       : imaging::image_format_from(name);
+    const auto format = format_called(name);
     if (format && std::ranges::count(formats, *format) == 0) formats.push_back(*format);
   }
   return formats;
@@ -182,12 +170,16 @@ tl::expected<WriteRequest, AgentError> request_for(const std::string& config_dri
   return request;
 }
 
-tl::expected<WriteRequest, AgentError> with_access(
-    const json::object& image_info, tl::expected<WriteRequest, AgentError>& request) {
-  if (request->image.format == imaging::ImageFormat::raw) request->image.permitted.clear();
-  if (auto wrong = add_access(image_info, request->transfer))
-    return tl::unexpected(*std::move(wrong));
-  return std::move(request);
+// Holds the image to the permitted formats. What is declared to be written as it is, is.
+std::optional<AgentError> settle_permitted(ImageOptions& image) {
+  if (image.format == imaging::ImageFormat::raw) {
+    image.permitted.clear();
+  } else if (image.permitted.empty()) {
+    return failure("InvalidImage",
+                   "Ironic permits no format of images that is known. Correct "
+                   "[conductor]permitted_image_formats");
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -263,21 +255,13 @@ tl::expected<WriteRequest, AgentError> write_request(const json::object& image_i
   auto checksum = checksum_of(image_info);
   if (!checksum) return tl::unexpected(agent_error(checksum.error()));
   request->image.checksum = *std::move(checksum);
-  auto format = format_of(string_in(image_info, "disk_format"));
+  auto format = format_of(string_in(image_info, "disk_format"), context.policy);
   if (!format) return tl::unexpected(format.error());
   request->image.format = *format;
-  if (string_in(image_info, "disk_format") == "iso" &&
-      std::ranges::count(context.policy.permitted_formats, "iso") == 0)
-    return tl::unexpected(failure("InvalidImage",
-                                  "the image is declared iso, which Ironic does not permit. Permit "
-                                  "it in [conductor]permitted_image_formats"));
-  // What is declared raw is written as it is, whatever list there may be.
-  if (request->image.format == imaging::ImageFormat::raw) return with_access(image_info, request);
-  if (request->image.permitted.empty())
-    return tl::unexpected(failure("InvalidImage",
-                                  "Ironic permits no format of images that is known. "
-                                  "Correct [conductor]permitted_image_formats"));
-  return with_access(image_info, request);
+  if (auto wrong = settle_permitted(request->image)) return tl::unexpected(*std::move(wrong));
+  if (auto wrong = add_access(image_info, request->transfer))
+    return tl::unexpected(*std::move(wrong));
+  return request;
 }
 
 tl::expected<WriteRequest, AgentError> write_request_of_properties(const json::object& properties,
@@ -285,6 +269,7 @@ tl::expected<WriteRequest, AgentError> write_request_of_properties(const json::o
                                                                    const OrderContext& context) {
   auto request = request_for(config_drive, context);
   if (!request) return request;
+  if (auto wrong = settle_permitted(request->image)) return tl::unexpected(*std::move(wrong));
   const std::string url = string_in(properties, "metal3.vcluster.com/image-url");
   const std::string checksum = string_in(properties, "metal3.vcluster.com/image-checksum");
   if (url.empty() || checksum.empty())

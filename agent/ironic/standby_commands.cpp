@@ -4,23 +4,16 @@
 
 #include <boost/json.hpp>
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
 #include <stop_token>
 
+#include "agent/ironic/waiting.hpp"
 #include "agent/text/text.hpp"
 
 namespace ingot::agent {
 namespace {
 
 // Long enough for the conductor to have its answer before nobody is there to give it.
-void let_the_answer_leave(const std::stop_token& stop) {
-  constexpr std::chrono::seconds kPause{1};
-  std::mutex mutex;
-  std::unique_lock lock(mutex);
-  std::condition_variable_any never;
-  never.wait_for(lock, stop, kPause, [] { return false; });
-}
+constexpr std::chrono::seconds kLastAnswer{1};
 
 Command power_command(Power& power, Result<void> (Power::*action)()) {
   return {
@@ -28,8 +21,7 @@ Command power_command(Power& power, Result<void> (Power::*action)()) {
       .run = [&power, action](const boost::json::object&,
                               const std::stop_token& stop) -> CommandOutcome {
         ::sync();
-        let_the_answer_leave(stop);
-        if (stop.stop_requested())
+        if (!pause(stop, kLastAnswer))
           return tl::unexpected(failure("SystemRebootError", "the agent was stopped before"));
         const auto done = (power.*action)();
         if (!done)

@@ -8,6 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "disk/core/release.hpp"
+
 namespace ingot::agent {
 namespace {
 
@@ -16,16 +18,9 @@ constexpr auto kCipherSuites =
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256:"
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256";
 
-template <auto Free>
-struct With {
-  template <class T>
-  void operator()(T* object) const noexcept {
-    Free(object);
-  }
-};
-using Bio = std::unique_ptr<BIO, With<BIO_free_all>>;
-using Certificate = std::unique_ptr<X509, With<X509_free>>;
-using Key = std::unique_ptr<EVP_PKEY, With<EVP_PKEY_free>>;
+using Bio = std::unique_ptr<BIO, Release<BIO_free_all>>;
+using Certificate = std::unique_ptr<X509, Release<X509_free>>;
+using Key = std::unique_ptr<EVP_PKEY, Release<EVP_PKEY_free>>;
 
 // Without it OpenSSL asks for an encrypted key's passphrase at the terminal.
 int no_passphrase(char*, int, int, void*) {

@@ -19,6 +19,8 @@
 #include <memory>
 #include <optional>
 
+#include "disk/core/release.hpp"
+
 namespace ingot::agent {
 namespace {
 
@@ -28,21 +30,14 @@ constexpr long kLeastLeft = 3600;               // seconds that a certificate in
 constexpr int kSerialBits = 158;                // RFC 5280: at most 20 bytes, and positive
 constexpr std::size_t kLongestName = 64;        // characters of a CN, RFC 5280 (ub-common-name)
 
-template <auto Free>
-struct With {
-  template <class T>
-  void operator()(T* object) const noexcept {
-    Free(object);
-  }
-};
-using Bio = std::unique_ptr<BIO, With<BIO_free_all>>;
-using BigNumber = std::unique_ptr<BIGNUM, With<BN_free>>;
-using Certificate = std::unique_ptr<X509, With<X509_free>>;
-using Extension = std::unique_ptr<X509_EXTENSION, With<X509_EXTENSION_free>>;
-using Key = std::unique_ptr<EVP_PKEY, With<EVP_PKEY_free>>;
-using Names = std::unique_ptr<GENERAL_NAMES, With<GENERAL_NAMES_free>>;
-using Octets = std::unique_ptr<ASN1_OCTET_STRING, With<ASN1_OCTET_STRING_free>>;
-using OneName = std::unique_ptr<GENERAL_NAME, With<GENERAL_NAME_free>>;
+using Bio = std::unique_ptr<BIO, Release<BIO_free_all>>;
+using BigNumber = std::unique_ptr<BIGNUM, Release<BN_free>>;
+using Certificate = std::unique_ptr<X509, Release<X509_free>>;
+using Extension = std::unique_ptr<X509_EXTENSION, Release<X509_EXTENSION_free>>;
+using Key = std::unique_ptr<EVP_PKEY, Release<EVP_PKEY_free>>;
+using Names = std::unique_ptr<GENERAL_NAMES, Release<GENERAL_NAMES_free>>;
+using Octets = std::unique_ptr<ASN1_OCTET_STRING, Release<ASN1_OCTET_STRING_free>>;
+using OneName = std::unique_ptr<GENERAL_NAME, Release<GENERAL_NAME_free>>;
 
 // Without it OpenSSL asks for an encrypted key's passphrase at the terminal.
 int no_passphrase(char*, int, int, void*) {

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <utility>
 
+#include "disk/core/release.hpp"
 #include "disk/core/units.hpp"
 
 namespace ingot::disk {
@@ -20,13 +21,6 @@ constexpr std::uint64_t kMbrSectors = 0xFFFFFFFFULL;  // what 32 bits address
 constexpr std::size_t kPrimaries = 4;
 constexpr std::uint64_t kMostSectors = 1ULL << 48;  // times 4096 that is still a number of bytes
 
-template <auto release>
-struct Release {
-  template <class T>
-  void operator()(T* object) const noexcept {
-    release(object);
-  }
-};
 using Context = std::unique_ptr<fdisk_context, Release<fdisk_unref_context>>;
 using Table = std::unique_ptr<fdisk_table, Release<fdisk_unref_table>>;
 using Iterator = std::unique_ptr<fdisk_iter, Release<fdisk_free_iter>>;

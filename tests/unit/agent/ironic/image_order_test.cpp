@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
+#include <utility>
 
 #include "agent/ironic/json_text.hpp"
 #include "disk/inventory/disk.hpp"
@@ -361,6 +362,9 @@ TEST_F(Order, OfAnOsImagesProperties) {
   };
   const auto request = order(properties);
   ASSERT_TRUE(request) << request.error().details;
+  const auto permitted = std::exchange(policy_.permitted_formats, {"ploop"});
+  EXPECT_EQ(order(properties).error().type, "InvalidImage");
+  policy_.permitted_formats = permitted;
   EXPECT_THAT(request->image.urls, ElementsAre("https://host/image"));
   EXPECT_EQ(request->image.checksum.value_or_url, kSha256);
   EXPECT_EQ(request->image.checksum.type, DigestType::sha256);
