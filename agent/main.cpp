@@ -1,5 +1,5 @@
 #include "agent/cli/run.hpp"
-#include "agent/job/process.hpp"
+#include "agent/process/process.hpp"
 
 int main(int argc, char** argv) {
   ingot::agent::set_up_process();

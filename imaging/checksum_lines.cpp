@@ -4,6 +4,8 @@
 #include <optional>
 #include <utility>
 
+#include "disk/core/lower_case.hpp"
+
 namespace ingot::imaging {
 namespace {
 
@@ -25,16 +27,9 @@ std::string_view trim(std::string_view text) {
 bool is_word(std::string_view text) {
   return !text.empty() && text.find_first_of(kBlanks) == std::string_view::npos;
 }
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
-
 // "sha256" for "SHA256" and OpenSSL's "SHA2-256".
 std::string type_of_tag(std::string_view tag) {
-  std::string type = lower(tag);
+  std::string type = lower_case(tag);
   if (type.starts_with("sha2-")) type.erase(3, 2);
   std::erase(type, '-');
   return type;
@@ -66,8 +61,8 @@ std::optional<ListedChecksum> parse_bsd(std::string_view line) {
   if (!before.ends_with(')') || before.size() < open + 2 || !is_word(tag) || hex.empty() ||
       hex.find_first_not_of(kHexDigits) != std::string_view::npos)
     return std::nullopt;
-  return ListedChecksum{std::string(before.substr(open + 1, before.size() - open - 2)), lower(hex),
-                        type_of_tag(tag)};
+  return ListedChecksum{std::string(before.substr(open + 1, before.size() - open - 2)),
+                        lower_case(hex), type_of_tag(tag)};
 }
 
 // "hex  name", "hex *name", and with other blanks between; or the value alone.
@@ -75,7 +70,7 @@ std::optional<ListedChecksum> parse_gnu(std::string_view line) {
   const std::size_t digits = std::min(line.find_first_not_of(kHexDigits), line.size());
   if (digits < 8) return std::nullopt;
   std::string_view rest = line.substr(digits);
-  ListedChecksum entry{{}, lower(line.substr(0, digits)), {}};
+  ListedChecksum entry{{}, lower_case(line.substr(0, digits)), {}};
   if (trim_left(rest).empty()) return entry;
   if (rest.front() != ' ' && rest.front() != '\t') return std::nullopt;
   // Exactly as coreutils writes it, so that a name may begin with a blank or a star.
@@ -111,7 +106,7 @@ std::optional<Groups> parse_groups(std::string_view text) {
     if (size != groups.size ||
         text.substr(0, size).find_first_not_of(kHexDigits) != std::string_view::npos)
       return std::nullopt;
-    groups.hex += lower(text.substr(0, size));
+    groups.hex += lower_case(text.substr(0, size));
     text.remove_prefix(size);
   }
   if (groups.size == 0) return std::nullopt;

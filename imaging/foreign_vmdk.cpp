@@ -5,11 +5,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "disk/core/lower_case.hpp"
 #include "disk/core/units.hpp"
 #include "imaging/foreign_fields.hpp"
 #include "imaging/foreign_header.hpp"
@@ -34,12 +34,6 @@ SparseHeader parse(const Fields& header) {
           header.le<std::uint64_t>(56)};
 }
 
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return result;
-}
-
 std::string_view trim(std::string_view text) {
   constexpr std::string_view kBlank = " \t\r\n";
   const auto first = text.find_first_not_of(kBlank);
@@ -62,7 +56,7 @@ std::string shown(std::string_view text) {
 }
 
 Result<void> no_parent_hint(std::string_view text) {
-  if (lower(text).find("parentfilenamehint") == std::string::npos) return {};
+  if (lower_case(text).find("parentfilenamehint") == std::string::npos) return {};
   return fail(Errc::image_unsupported,
               "vmdk: parentFileNameHint in the descriptor, so it needs another image", kFlatten);
 }
@@ -71,7 +65,7 @@ Result<void> no_parent_hint(std::string_view text) {
 // what the file was called when it was made, so it can only be required to be a plain name.
 Result<void> check_extent(std::string_view line) {
   const auto quote = line.find('"');
-  const auto words = lower(line.substr(0, quote));
+  const auto words = lower_case(line.substr(0, quote));
   if (words.find(" sparse ") == std::string::npos)
     return fail(Errc::image_unsupported,
                 fmt::format("vmdk: extent \"{}\" is not of type SPARSE", shown(line)), kFlatten);
@@ -93,7 +87,7 @@ Result<void> check_descriptor(std::string_view text) {
     const auto line = trim(text.substr(0, end));
     text = end == std::string_view::npos ? std::string_view{} : text.substr(end + 1);
     if (line.empty() || line.front() == '#') continue;
-    const auto first_word = lower(line.substr(0, line.find_first_of(" \t=")));
+    const auto first_word = lower_case(line.substr(0, line.find_first_of(" \t=")));
     if (first_word == "rw" || first_word == "rdonly" || first_word == "noaccess") {
       if (++extents > 1)
         return fail(Errc::image_unsupported, "vmdk: more than one extent in the descriptor",
@@ -103,7 +97,7 @@ Result<void> check_descriptor(std::string_view text) {
     }
     const auto equals = line.find('=');
     if (equals == std::string_view::npos) continue;
-    const auto value = lower(unquote(trim(line.substr(equals + 1))));
+    const auto value = lower_case(unquote(trim(line.substr(equals + 1))));
     if (first_word == "createtype") {
       if (!type.empty()) return fail(Errc::image_corrupt, "vmdk: createType appears twice");
       type = value;
@@ -153,7 +147,7 @@ Result<ForeignHeader> check_vmdk(const ForeignFile& file) {
   if (!there) return ForeignHeader{0, false};
   const Fields fields(bytes);
   if (fields.text(0, 4) != "KDMV") {
-    if (lower(fields.text(0, 64)).find("disk descriptorfile") != std::string::npos)
+    if (lower_case(fields.text(0, 64)).find("disk descriptorfile") != std::string::npos)
       return fail(Errc::image_unsupported, "vmdk: a text descriptor, whose data is in other files",
                   kFlatten);
     return fail(Errc::image_corrupt, "vmdk: wrong magic at byte 0");

@@ -3,10 +3,10 @@
 #include <curl/curl.h>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <memory>
 #include <span>
 
+#include "disk/core/lower_case.hpp"
 #include "disk/core/printable.hpp"
 #include "disk/core/url_text.hpp"
 #include "imaging/source.hpp"
@@ -29,25 +29,17 @@ std::string part(const CurlUrl& url, CURLUPart what, unsigned flags = 0) {
   return out;
 }
 
-char lower(char c) noexcept {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](char c) { return lower(c); });
-  return text;
-}
-
 // The URL's parts; clears userinfo and fragment in `url` on the way.
 Url take_apart(const CurlUrl& url) {
   Url out;
-  out.scheme = lower(part(url, CURLUPART_SCHEME));
+  out.scheme = lower_case(part(url, CURLUPART_SCHEME));
   out.user = part(url, CURLUPART_USER, CURLU_URLDECODE);
   out.password = part(url, CURLUPART_PASSWORD, CURLU_URLDECODE);
   if (out.scheme == "file") {
-    out.host = lower(part(url, CURLUPART_HOST));
+    out.host = lower_case(part(url, CURLUPART_HOST));
     out.path = part(url, CURLUPART_PATH, CURLU_URLDECODE);
   } else {
-    out.host = lower(part(url, CURLUPART_HOST));
+    out.host = lower_case(part(url, CURLUPART_HOST));
     out.port = part(url, CURLUPART_PORT, CURLU_DEFAULT_PORT);
   }
   for (const auto what :

@@ -7,8 +7,6 @@
 #include <charconv>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -18,13 +16,13 @@
 #include <vector>
 
 #include "agent/cli/commands.hpp"
-#include "agent/cli/exit_code.hpp"
 #include "agent/cli/grammar.hpp"
 #include "agent/cli/help.hpp"
 #include "agent/ironic/agent.hpp"
 #include "agent/ironic/virtual_media.hpp"
-#include "agent/job/signal_watch.hpp"
-#include "agent/text/lower_case.hpp"
+#include "agent/machine/kernel_command_line.hpp"
+#include "agent/process/exit_code.hpp"
+#include "agent/process/signal_watch.hpp"
 #include "agent/text/text.hpp"
 
 namespace ingot::agent {
@@ -65,18 +63,16 @@ class AgentGrammar final : public CommandGrammar {
                  "address told to Ironic (default: the one that\nleads to its API)");
     server.value("--advertise-port", port_, "PORT",
                  "port told to Ironic (default: that of --listen)");
-    server.value("--advertise-protocol", options_.advertise_protocol, "PROTOCOL",
-                 "http or https (default: https with a certificate\n"
-                 "of its own, where the API takes one)");
+    server.choice("--advertise-protocol", options_.advertise_protocol, "PROTOCOL",
+                  {"http", "https"},
+                  "http or https (default: https with a certificate\n"
+                  "of its own, where the API takes one)");
     server.value("--run-dir", options_.run_dir, "DIR",
                  "token, key and certificate of this boot, for a\nrestart (default: /run/ingot)");
     const OptionGroup machine(app, "Machine");
-    machine.each("--mac", options_.macs, "MAC", "instead of the machine's own; again: one more");
     machine.each("--only-device", options_.only_devices, "DEV",
                  "the only disk there is for it; again: one more");
-    machine.value("--power", power_, "MODE",
-                  "real (default), or exit: where the machine would\n"
-                  "be switched off, the process ends");
+    machine_.emplace(app);
   }
 
   Result<Command> understand() override {
@@ -92,16 +88,9 @@ class AgentGrammar final : public CommandGrammar {
       if (!options_.advertise_port)
         return wrong("--advertise-port: '" + port_ + "' is no port", "agent");
     }
-    const std::string& protocol = options_.advertise_protocol;
-    if (given("--advertise-protocol") && protocol != "http" && protocol != "https")
-      return wrong("--advertise-protocol: '" + protocol + "' is neither http nor https", "agent");
-    if (power_ != "real" && power_ != "exit")
-      return wrong("--power: '" + power_ + "' is neither real nor exit", "agent");
-    options_.power = power_ == "exit" ? PowerMode::exit : PowerMode::real;
-    for (std::string& mac : options_.macs) {
-      mac = lower_case(mac);
-      if (!is_mac(mac)) return wrong("--mac: '" + mac + "' is no MAC address", "agent");
-    }
+    INGOT_TRY_ASSIGN(auto machine, machine_->understand());
+    options_.macs = std::move(machine.macs);
+    options_.power = machine.power;
     return options_;
   }
 
@@ -128,17 +117,9 @@ class AgentGrammar final : public CommandGrammar {
            ::inet_pton(AF_INET6, text.substr(0, text.find('%')).c_str(), &parsed) == 1;
   }
 
-  static bool is_mac(std::string_view text) {
-    if (text.size() != 17) return false;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-      const bool digit = (text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f');
-      if (i % 3 == 2 ? text[i] != ':' : !digit) return false;
-    }
-    return true;
-  }
-
   AgentCommandOptions options_;
-  std::string config_, listen_, port_, power_ = "real";
+  std::string config_, listen_, port_;
+  std::optional<MachineGrammar> machine_;
   std::vector<std::string> urls_;
 };
 
@@ -146,11 +127,7 @@ class AgentGrammar final : public CommandGrammar {
 // best.
 Result<AgentOptions> agent_options(const AgentCommandOptions& given, const std::stop_token& stop) {
   AgentOptions options;
-  std::ifstream file(given.cmdline);
-  const std::string line{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (!file.is_open())
-    return fail(Errc::usage_option, fmt::format("--cmdline {}: it cannot be read", given.cmdline),
-                "name a file that holds a kernel command line");
+  INGOT_TRY_ASSIGN(const std::string line, read_kernel_command_line(given.cmdline));
   auto problems = apply_kernel_command_line(options, line);
   if (!given.run_dir.empty()) options.run_dir = given.run_dir;
   VirtualMedia media;

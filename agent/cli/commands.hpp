@@ -16,9 +16,13 @@ int run_command(const ImageInfoOptions& options);
 
 /// Until the machine is switched off; the three signals end it as well.
 int run_command(const AgentCommandOptions& options);
+/// Until the machine is what its request says, or that cannot be.
+int run_command(const ProvisionCommandOptions& options);
 
 int run_command(const DevicesOptions& options);
+int run_command(const ResolveOptions& options);
 int run_command(const ShowText& show);
+int run_command(const GenerateReference& generate);
 
 /// Says what went wrong, and returns the exit code for it.
 int complain(const Error& error);

@@ -3,9 +3,9 @@
 
 #include "agent/cli/commands.hpp"
 #include "agent/cli/device_report_text.hpp"
-#include "agent/cli/exit_code.hpp"
 #include "agent/cli/grammar.hpp"
 #include "agent/cli/help.hpp"
+#include "agent/process/exit_code.hpp"
 
 namespace ingot::agent {
 namespace {
@@ -21,7 +21,7 @@ class DevicesGrammar final : public CommandGrammar {
   }
 
   Result<Command> understand() override {
-    INGOT_TRY_ASSIGN(options_.json, is_json(output_));
+    options_.json = output_ == "json";
     if (given("--root-device-hints")) options_.root_device_hints = hints_;
     return options_;
   }

@@ -7,7 +7,7 @@
 #include "agent/cli/grammar.hpp"
 #include "agent/cli/help.hpp"
 #include "agent/cli/job_command.hpp"
-#include "agent/cli/result_text.hpp"
+#include "agent/report/result_text.hpp"
 #include "agent/text/text.hpp"
 #include "disk/core/units.hpp"
 
@@ -24,8 +24,8 @@ class EraseGrammar final : public CommandGrammar {
         reporting_(app),
         network_(app) {
     OptionGroup(app, "Erasing")
-        .value("--method", method_, "METHOD",
-               "metadata, discard, zero or secure: what each does is\nsaid below (required)");
+        .choice("--method", method_, "METHOD", {"metadata", "discard", "zero", "secure"},
+                "metadata, discard, zero or secure: what each does is\nsaid below (required)");
   }
 
   Result<Command> understand() override {
@@ -33,16 +33,9 @@ class EraseGrammar final : public CommandGrammar {
     INGOT_TRY_ASSIGN(options.request.target, target_.understand());
     if (method_.empty())
       return wrong("no method: give --method metadata, discard, zero or secure", "erase");
-    bool known = false;
     for (const auto method :
          {EraseMethod::metadata, EraseMethod::discard, EraseMethod::zero, EraseMethod::secure})
-      if (disk::name(method) == method_) {
-        options.request.method = method;
-        known = true;
-      }
-    if (!known)
-      return wrong("--method: '" + method_ + "' is none of metadata, discard, zero, secure",
-                   "erase");
+      if (disk::name(method) == method_) options.request.method = method;
     INGOT_TRY_ASSIGN(options.reporting, reporting_.understand());
     INGOT_TRY_ASSIGN(options.network, network_.understand());
     return options;

@@ -32,6 +32,9 @@ class OptionGroup {
   /// One that may be given again, each time with one value.
   void each(const char* option, std::vector<std::string>& into, const char* type,
             const char* help) const;
+  /// One that takes nothing but one of `values`, which is checked while parsing.
+  void choice(const char* option, std::string& into, const char* type,
+              const std::vector<std::string>& values, const char* help) const;
   void flag(const char* option, bool& into, const char* help) const;
 
  private:
@@ -58,7 +61,6 @@ class CommandGrammar {
   [[nodiscard]] bool given(const char* option) const;
   /// `-o` that takes text or json.
   static void add_output(CLI::App& app, std::string& into);
-  [[nodiscard]] Result<bool> is_json(const std::string& output) const;
 
  private:
   CLI::App& app_;
@@ -69,7 +71,9 @@ std::unique_ptr<CommandGrammar> verify_grammar(CLI::App& ingot);
 std::unique_ptr<CommandGrammar> erase_grammar(CLI::App& ingot);
 std::unique_ptr<CommandGrammar> image_info_grammar(CLI::App& ingot);
 std::unique_ptr<CommandGrammar> devices_grammar(CLI::App& ingot);
+std::unique_ptr<CommandGrammar> resolve_grammar(CLI::App& ingot);
 std::unique_ptr<CommandGrammar> agent_grammar(CLI::App& ingot);
+std::unique_ptr<CommandGrammar> provision_grammar(CLI::App& ingot);
 
 /// Group "Network".
 class NetworkGrammar {
@@ -127,14 +131,32 @@ class ConfigDriveGrammar {
   ConfigDriveOptions options_;
 };
 
+/// Group "Machine": who this machine is said to be, and whether it is really switched off.
+class MachineGrammar {
+ public:
+  explicit MachineGrammar(CLI::App& app);
+  struct Options {
+    std::vector<std::string> macs;  ///< instead of the machine's own
+    PowerMode power = PowerMode::real;
+  };
+  Result<Options> understand();
+
+ private:
+  CLI::App& app_;
+  Options options_;
+  std::string power_ = "real";
+};
+
 /// Group "Reporting".
 class ReportingGrammar {
  public:
-  explicit ReportingGrammar(CLI::App& app);
+  enum class Url { here, or_elsewhere };  ///< whether a request may name the URL, or its base
+  explicit ReportingGrammar(CLI::App& app, Url url = Url::here);
   Result<ReportingOptions> understand();
 
  private:
   CLI::App& app_;
+  const Url url_;
   ReportingOptions options_;
   std::string progress_ = "auto";
 };

@@ -11,6 +11,8 @@ Examples:
   ingot write --osimage ubuntu.yaml --device /dev/sda
   ingot image-info https://example.org/debian-12.qcow2
   ingot devices
+  ingot resolve --catalog images/ --machine machine.yaml --explain
+  ingot provision --from http://192.0.2.1:8080/v1/provision
   ingot agent --api-url http://192.0.2.1:6385
   ingot write --help
 
@@ -23,8 +25,32 @@ Exit codes:
   5    image: malformed, unsupported or hostile
   6    device: refused (missing, mounted, in use, read-only, too small, wrong sector size)
   7    write: the device failed
-  8    controller: Ironic could not be reached, or said no
+  8    controller: it, or Ironic, could not be reached, or said no
+  9    access: the user or team may not use this OSImage
   130  cancelled by SIGINT, SIGTERM or SIGHUP; a disk that was touched does not boot)";
+
+const std::string_view kManual = R"(
+Environment:
+  http_proxy, https_proxy, all_proxy, no_proxy  proxies for the network, unless `--proxy` or
+      `--no-proxy` says otherwise
+  KUBECONFIG  the kubeconfig files of `--catalog kubeconfig:`, unless `--kubeconfig` names one
+  NO_COLOR  no colours on the terminal
+  INGOT_RAMDISK  set to 1 for process 1, it says that this system is a RAM disk, which may be
+      switched off and whose disks are not asked about
+  SYSTEMD_IN_INITRD  the same, as systemd says it
+
+Files:
+  /proc/cmdline  the kernel command line that `ingot provision` and `ingot agent` read
+  /run/ingot  what they keep for a restart: results that wait, token, key and certificate
+  /etc/ironic-python-agent/ironic-python-agent.conf, /etc/ironic-python-agent.d/*.conf  read by
+      `ingot agent`
+  /usr/share/doc/ingot/docs/  where Debian's packages have the documents that these pages name
+
+See also:
+  ingot-controller(8)
+  qemu-img(1)
+  cloud-init(1)
+)";
 
 const std::string_view kWriteAbout =
     "Writes an image from a URL onto a disk, in one pass: receive, verify, decompress, decode,\n"
@@ -142,6 +168,74 @@ Exit codes:
   0 done (no disks at all is no error)   2 usage
   6 a named device is missing or no whole disk, or the hints choose no disk)";
 
+const std::string_view kResolveAbout =
+    "Says what a machine would become: its properties, merged from NodeProvider, NodeType,\n"
+    "NodeEnvironment and Machine, and every name in them looked up in a catalog of OSImages and\n"
+    "SSHKeys. Reads files, or asks a Kubernetes API server, and touches nothing.";
+
+const std::string_view kResolveFooter = R"(
+Examples:
+  What a machine becomes, and why:
+    ingot resolve --catalog images/ --node-provider provider.yaml --machine machine.yaml --explain
+  One of the provider's node types, without a machine:
+    ingot resolve --catalog images/ --node-provider provider.yaml --node-type large
+  Whether somebody may use an image:
+    ingot resolve --catalog images/ --osimage ubuntu-noble --user alice --team research
+  The same with the images that a cluster has (docs/kubernetes.md):
+    ingot resolve --catalog kubeconfig: --osimage ubuntu-noble
+  For people who script Metal3, or Ironic:
+    ingot resolve --catalog images/ --machine machine.yaml --for metal3 | kubectl apply -f -
+    ingot resolve --catalog images/ --machine machine.yaml --for ironic -o json
+
+What wins:
+  NodeProvider, NodeType, NodeEnvironment, Machine: the later. The OSImage's own properties come
+  underneath all of them. docs/resolution.md has the whole order, and every property.
+
+Secrets:
+  User data is printed in the request, which needs it; never in a message or an explanation.
+
+Exit codes:
+  0 resolved   2 usage: a manifest, a name or a value is wrong
+  8 the API server could not be asked, or refuses   9 access: the user may not use it)";
+
+const std::string_view kProvisionAbout =
+    "A machine installs itself: asks a URL what it is to become, writes that, reports how it "
+    "goes,\n"
+    "and reboots. In a RAM disk everything comes from the kernel command line, and nothing but an\n"
+    "installed system ends it; on a host it is for a systemd unit of type oneshot.";
+
+const std::string_view kProvisionFooter = R"(
+Examples:
+  In the RAM disk, with everything on the kernel command line (ingot.from=…):
+    ingot provision
+  On a host whose second disk is to be written, without asking:
+    ingot provision --from http://192.0.2.1:8080/v1/provision --device /dev/sdb --yes
+  Against a test server, with a loop device as the only disk there is:
+    ingot provision --from http://127.0.0.1:8080/${uuid}.yaml --only-device /dev/loop0 \
+      --root-device-hints '{"size": ">= 1"}' --yes --power exit --run-dir /tmp/provision
+
+The request:
+  --from is http, https or file. ${net0/mac}, ${mac:hexhyp}, ${uuid}, ${serial}, ${hostname} and
+  __dmi.system-uuid__ are replaced by what this machine is; without any, mac, uuid and serial are
+  sent as query parameters. What comes back is a DeployRequest or an OSImage, as YAML or JSON; 204
+  says that there is nothing to do, 404 that the machine is not known yet.
+
+Kernel command line:
+  ingot.from=URL ingot.token-file=FILE, or ingot.image-url=URL ingot.image-checksum=SUM|URL
+  ingot.device=DEV or ingot.root-device-hints=serial=S1, ingot.report-url=URL,
+  ingot.on-success=reboot|poweroff|kexec|none, ingot.retry=forever|never|TIME, …
+  docs/provisioning.md lists them all. An ingot.…= that is not known is an error.
+
+Disks:
+  In a RAM disk (/etc/initrd-release is there, or process 1 has INGOT_RAMDISK=1 or
+  SYSTEMD_IN_INITRD=1) nobody is asked. Elsewhere a disk needs --yes or
+  a typed confirmation, and one that is in use is refused.
+
+Exit codes:
+  0 done, or nothing to do   1 internal   2 usage: options, request   3 source   4 checksum
+  5 image   6 device   7 write   8 the server could not be reached, refused, or has nothing for this
+  machine   130 cancelled. docs/errors.md says everything.)";
+
 const std::string_view kAgentAbout =
     "The Ironic agent: runs in the RAM disk that Ironic or Metal3 boots, looks its node up, and "
     "does\n"
@@ -167,7 +261,8 @@ Disks:
 
 Power:
   The machine is only switched off where ingot.allow-power=1 is on the kernel command line, or
-  process 1 was started with INGOT_RAMDISK=1 or SYSTEMD_IN_INITRD=1.
+  in a RAM disk: /etc/initrd-release is there, or process 1 was started with INGOT_RAMDISK=1 or
+  SYSTEMD_IN_INITRD=1.
 
 Ends:
   When the machine is switched off (0 with --power exit), or by SIGINT, SIGTERM or SIGHUP (130); a

@@ -6,7 +6,7 @@
 #include "agent/cli/grammar.hpp"
 #include "agent/cli/help.hpp"
 #include "agent/cli/image_info_text.hpp"
-#include "agent/job/signal_watch.hpp"
+#include "agent/process/signal_watch.hpp"
 
 namespace ingot::agent {
 namespace {
@@ -20,7 +20,7 @@ class ImageInfoGrammar final : public CommandGrammar {
 
   Result<Command> understand() override {
     if (options_.image.empty()) return wrong("no image: give a file or a URL", "image-info");
-    INGOT_TRY_ASSIGN(options_.json, is_json(output_));
+    options_.json = output_ == "json";
     INGOT_TRY_ASSIGN(options_.network, network_.understand());
     return options_;
   }

@@ -7,40 +7,21 @@
 #include <utility>
 
 #include "agent/cli/confirmation.hpp"
-#include "agent/cli/exit_code.hpp"
-#include "agent/job/secrets.hpp"
-#include "agent/job/signal_watch.hpp"
+#include "agent/job/reported_owner.hpp"
 #include "agent/osimage/os_image.hpp"
+#include "agent/process/exit_code.hpp"
+#include "agent/process/secrets.hpp"
+#include "agent/process/service_manager.hpp"
+#include "agent/process/signal_watch.hpp"
 #include "agent/report/http_report.hpp"
 #include "agent/report/json_lines.hpp"
+#include "agent/report/result_text.hpp"
 #include "agent/text/text.hpp"
 
 namespace ingot::agent {
 namespace {
 
 constexpr std::chrono::seconds kReaderPatience{30};  // of standard output's
-
-// Whoever sits in front of the command.
-class TerminalOwner final : public JobOwner {
- public:
-  explicit TerminalOwner(JobReporter& reporter) : reporter_(reporter) {}
-  void on_started(const JobStart& start) override { reporter_.started(start); }
-  void on_remark(const std::string& text) override { say(text); }
-  Result<void> confirm(const std::string& device, const std::stop_token& stop) override {
-    return ask_for_confirmation(device, STDIN_FILENO, STDERR_FILENO, stop);
-  }
-  void on_phase(Phase phase) override { reporter_.on_phase(phase); }
-  void on_retry(int attempt, const std::string& reason, std::uint64_t resume_offset) override {
-    reporter_.on_retry(attempt, reason, resume_offset);
-  }
-  void on_stall(std::chrono::milliseconds left, bool until_deadline) override {
-    reporter_.on_stall(left, until_deadline);
-  }
-  void on_note(const std::string& text) override { reporter_.on_note(text); }
-
- private:
-  JobReporter& reporter_;
-};
 
 }  // namespace
 
@@ -62,15 +43,24 @@ int JobCommand::run() {
   if (json)
     outlets.push_back(std::make_unique<JsonLines>(STDOUT_FILENO, deploy_id_, kReaderPatience));
   const auto ready = open_network(outlets);
-  JobReporter reporter(counters_, {bar, !json, STDERR_FILENO}, std::move(outlets));
+  ServiceManager manager;  // of a unit that runs this command
+  const LogScope scope(deploy_id_);
+  JobReporter reporter(counters_,
+                       {.bar = bar,
+                        .lines = !json,
+                        .text_fd = STDERR_FILENO,
+                        .sentences = reporting_.progress == ProgressMode::automatic,
+                        .status = [&manager](const std::string& text) { manager.status(text); }},
+                       std::move(outlets));
 
-  TerminalOwner owner(reporter);
+  ReportedOwner owner(reporter, [](const std::string& device, const std::stop_token& stop) {
+    return ask_for_confirmation(device, STDIN_FILENO, STDERR_FILENO, stop);
+  });
   JobResult result =
       ready ? run_work({counters_, owner, job_}) : failed_job(ready.error(), device());
   over_ = true;
   result.progress = reporter.stop();
-  if (result.error || !json)
-    for (const std::string& line : describe(result)) say(line);
+  if (result.error || !json) say(describe(result), result.error);
   for (const std::string& problem : reporter.finish(result)) say("warning: " + problem);
   return result.error ? exit_code(result.error->cls()) : kExitDone;
 }
@@ -108,7 +98,9 @@ Result<void> JobCommand::open_network(std::vector<std::unique_ptr<EventOutlet>>&
 // What the manifest says goes into `image`; nothing where none is named.
 Result<void> JobCommand::read_manifest(const std::string& file, ImageOptions& image) {
   if (file.empty()) return {};
-  INGOT_TRY_ASSIGN(OsImage manifest, load_os_image(file));
+  INGOT_TRY_ASSIGN(OsImage manifest, load_os_image(file, [](const std::string& warning) {
+                     say("warning: " + warning);
+                   }));
   if (manifest.checksum.value_or_url.empty() && !image.no_checksum_accepted)
     return fail(
         Errc::usage_checksum,

@@ -8,6 +8,8 @@
 
 #include "agent/cli/grammar.hpp"
 #include "agent/job/root_device_hints.hpp"
+#include "agent/reference/allowed_values.hpp"
+#include "agent/text/mac_address.hpp"
 #include "agent/text/quantity.hpp"
 
 namespace ingot::agent {
@@ -47,6 +49,11 @@ void OptionGroup::each(const char* option, std::vector<std::string>& into, const
   app_.add_option(option, into, help)->type_name(type)->allow_extra_args(false)->group(name_);
 }
 
+void OptionGroup::choice(const char* option, std::string& into, const char* type,
+                         const std::vector<std::string>& values, const char* help) const {
+  allow_only(*app_.add_option(option, into, help)->type_name(type)->group(name_), values);
+}
+
 void OptionGroup::flag(const char* option, bool& into, const char* help) const {
   app_.add_flag(option, into, help)->group(name_);
 }
@@ -56,12 +63,8 @@ bool CommandGrammar::given(const char* option) const {
 }
 
 void CommandGrammar::add_output(CLI::App& app, std::string& into) {
-  app.add_option("-o,--output", into, "text (default) or json")->type_name("FORM");
-}
-
-Result<bool> CommandGrammar::is_json(const std::string& output) const {
-  if (output == "text" || output == "json") return output == "json";
-  return wrong(fmt::format("--output: '{}' is neither text nor json", output), app_.get_name());
+  allow_only(*app.add_option("-o,--output", into, "text (default) or json")->type_name("FORM"),
+             {"text", "json"});
 }
 
 NetworkGrammar::NetworkGrammar(CLI::App& app) : app_(app) {
@@ -114,9 +117,11 @@ ImageGrammar::ImageGrammar(CLI::App& app) : app_(app) {
   add.value("--image-checksum-type", checksum_type_, "TYPE",
             "md5, sha256, sha512, or auto: by what names it, or its\n"
             "length (default)");
-  add.value("--image-format", format_, "FORMAT",
-            "raw, qcow2, vmdk, vhd, vhdx, vdi, or auto: by content\n"
-            "(default). One that the content contradicts is refused");
+  suggest(*app.get_option("--image-checksum-type"), {"auto", "md5", "sha256", "sha512"});
+  add.choice("--image-format", format_, "FORMAT",
+             {"auto", "raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi"},
+             "raw, qcow2, vmdk, vhd, vhdx, vdi, or auto: by content\n"
+             "(default). One that the content contradicts is refused");
   add.flag("--insecure-no-checksum", options_.no_checksum_accepted,
            "accept an image without a checksum (one that is given is\n"
            "verified all the same)");
@@ -152,11 +157,6 @@ Result<ImageOptions> ImageGrammar::understand() {
                 "--insecure-no-checksum");
   if (format_ != "auto") {
     options_.format = imaging::image_format_from(format_);
-    if (!options_.format)
-      return wrong(fmt::format("--image-format: '{}' is none of auto, raw, qcow2, vmdk, vhd, vhdx, "
-                               "vdi",
-                               format_),
-                   command);
   }
   return options_;
 }
@@ -212,10 +212,10 @@ ConfigDriveGrammar::ConfigDriveGrammar(CLI::App& app) : app_(app) {
   add.value("--config-drive", options_.config_drive, "FILE|URL|BASE64",
             "put this config drive onto the disk: ISO 9660 or FAT, as\n"
             "it is, gzipped, or as base64 text (- for standard input)");
-  add.value("--user-data", options_.user_data, "FILE",
+  add.value("--user-data", options_.user_data, "FILE|URL",
             "make a config drive: cloud-init's user data");
-  add.value("--meta-data", options_.meta_data, "FILE", "its meta data (YAML or JSON)");
-  add.value("--network-data", options_.network_data, "FILE",
+  add.value("--meta-data", options_.meta_data, "FILE|URL", "its meta data (YAML or JSON)");
+  add.value("--network-data", options_.network_data, "FILE|URL",
             "its network data (OpenStack's network_data.json)");
 }
 
@@ -229,11 +229,30 @@ Result<ConfigDriveOptions> ConfigDriveGrammar::understand() {
   return options_;
 }
 
-ReportingGrammar::ReportingGrammar(CLI::App& app) : app_(app) {
+MachineGrammar::MachineGrammar(CLI::App& app) : app_(app) {
+  const OptionGroup add(app, "Machine");
+  add.each("--mac", options_.macs, "MAC", "instead of the machine's own; again: one more");
+  add.choice("--power", power_, "MODE", {"real", "exit"},
+             "real (default), or exit: where the machine would be\n"
+             "switched off, the process ends");
+}
+
+Result<MachineGrammar::Options> MachineGrammar::understand() {
+  options_.power = power_ == "exit" ? PowerMode::exit : PowerMode::real;
+  for (std::string& mac : options_.macs) {
+    const std::string normal = normal_mac(mac);
+    if (normal.empty())
+      return wrong(fmt::format("--mac: '{}' is no MAC address", mac), app_.get_name());
+    mac = normal;
+  }
+  return options_;
+}
+
+ReportingGrammar::ReportingGrammar(CLI::App& app, Url url) : app_(app), url_(url) {
   const OptionGroup add(app, "Reporting");
-  add.value("--progress", progress_, "MODE",
-            "bar, json (one event a line on standard output), none, or\n"
-            "auto: a bar on a terminal (default)");
+  add.choice("--progress", progress_, "MODE", {"auto", "bar", "json", "none"},
+             "bar, json (one event a line on standard output), none, or\n"
+             "auto: a bar on a terminal (default)");
   add.value("--report-url", options_.report_url, "URL",
             "POST every event there (CloudEvents, JSON)");
   add.value("--report-token-file", options_.report_token_file, "FILE",
@@ -244,10 +263,8 @@ Result<ReportingOptions> ReportingGrammar::understand() {
   const std::string command = app_.get_name();
   const auto* const mode = std::ranges::find(kProgressModes, progress_,
                                              &std::pair<std::string_view, ProgressMode>::first);
-  if (mode == kProgressModes.end())
-    return wrong(fmt::format("--progress: '{}' is none of auto, bar, json, none", progress_),
-                 command);
-  options_.progress = mode->second;
+  if (mode != kProgressModes.end()) options_.progress = mode->second;
+  if (url_ == Url::or_elsewhere) return options_;
   if (!options_.report_token_file.empty() && options_.report_url.empty())
     return wrong("--report-token-file without --report-url", command);
   if (!options_.report_url.empty() && !options_.report_url.starts_with("http://") &&

@@ -10,6 +10,8 @@
 #include "agent/ironic/parameters.hpp"
 #include "agent/job/network.hpp"
 #include "agent/job/request.hpp"
+#include "agent/kubernetes/api_server.hpp"
+#include "agent/provision/provision_options.hpp"
 
 namespace ingot::agent {
 
@@ -51,6 +53,22 @@ struct ImageInfoOptions {
   NetworkOptions network;
 };
 
+/// `ingot resolve`.
+struct ResolveOptions {
+  enum class For { deploy_request, metal3, ironic };
+  std::string catalog;    ///< a directory, or what names a Kubernetes API server
+  KubernetesOptions api;  ///< which goes with that
+  /// Files of manifests; "": none. `node_type` may be a name.
+  std::string node_provider, node_type, node_environment, machine, bare_metal_host;
+  std::string os_image;  ///< this image alone
+  std::string user;      ///< with `teams`: who asks; both empty: no access check
+  std::vector<std::string> teams;
+  std::string provider;
+  For target = For::deploy_request;
+  bool json = false;
+  bool explain = false;
+};
+
 /// `ingot devices`.
 struct DevicesOptions {
   std::vector<std::string> devices;              ///< these alone; empty: every disk
@@ -73,12 +91,25 @@ struct AgentCommandOptions {
   PowerMode power = PowerMode::real;
 };
 
+/// `ingot provision`: what overrides the kernel command line. Empty: does not.
+struct ProvisionCommandOptions {
+  std::string cmdline = "/proc/cmdline";
+  ProvisionOptions given;  ///< network, power, yes, … as well
+  ProgressMode progress = ProgressMode::automatic;
+};
+
 /// `--help` and `--version`: text for standard output.
 struct ShowText {
   std::string text;
 };
 
-using Command = std::variant<ShowText, WriteOptions, VerifyOptions, EraseCommandOptions,
-                             ImageInfoOptions, DevicesOptions, AgentCommandOptions>;
+/// The hidden `--generate-reference`, which the build runs: man pages and completions.
+struct GenerateReference {
+  std::string directory;
+};
+
+using Command = std::variant<ShowText, GenerateReference, WriteOptions, VerifyOptions,
+                             EraseCommandOptions, ImageInfoOptions, DevicesOptions, ResolveOptions,
+                             AgentCommandOptions, ProvisionCommandOptions>;
 
 }  // namespace ingot::agent

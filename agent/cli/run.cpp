@@ -2,11 +2,12 @@
 
 #include "agent/cli/command_line.hpp"
 #include "agent/cli/commands.hpp"
-#include "agent/cli/exit_code.hpp"
-#include "agent/cli/result_text.hpp"
 #include "agent/job/job.hpp"
-#include "agent/job/secrets.hpp"
+#include "agent/process/exit_code.hpp"
+#include "agent/process/secrets.hpp"
+#include "agent/reference/write_reference.hpp"
 #include "agent/report/event.hpp"
+#include "agent/report/result_text.hpp"
 #include "agent/text/text.hpp"
 #include "agent/text/write_all.hpp"
 
@@ -18,7 +19,7 @@ constexpr std::chrono::seconds kReaderPatience{30};  // of standard output's
 }  // namespace
 
 int complain(const Error& error) {
-  for (const std::string& line : describe(error)) say(line);
+  say(error);
   return exit_code(error.cls());
 }
 
@@ -30,6 +31,11 @@ int print(std::string_view text) {
 
 int run_command(const ShowText& show) {
   return print(show.text);
+}
+
+int run_command(const GenerateReference& generate) {
+  const auto written = write_reference(command_line_reference(), generate.directory);
+  return written ? kExitDone : complain(written.error());
 }
 
 int run(int argc, char** argv) {

@@ -5,7 +5,7 @@
 #include "agent/cli/grammar.hpp"
 #include "agent/cli/help.hpp"
 #include "agent/cli/job_command.hpp"
-#include "agent/cli/result_text.hpp"
+#include "agent/report/result_text.hpp"
 
 namespace ingot::agent {
 namespace {

@@ -13,29 +13,31 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "agent/http/http_server.hpp"
+#include "agent/http/tls_identity.hpp"
 #include "agent/ironic/boot_commands.hpp"
 #include "agent/ironic/cleaning.hpp"
 #include "agent/ironic/command_table.hpp"
 #include "agent/ironic/deploying.hpp"
 #include "agent/ironic/heartbeats.hpp"
-#include "agent/ironic/host.hpp"
-#include "agent/ironic/http_server.hpp"
 #include "agent/ironic/identity_store.hpp"
 #include "agent/ironic/inspection.hpp"
 #include "agent/ironic/ironic_client.hpp"
 #include "agent/ironic/mdns.hpp"
 #include "agent/ironic/node_commands.hpp"
 #include "agent/ironic/node_state.hpp"
-#include "agent/ironic/power.hpp"
 #include "agent/ironic/rest_api.hpp"
 #include "agent/ironic/standby_commands.hpp"
 #include "agent/ironic/steps.hpp"
-#include "agent/ironic/tls_identity.hpp"
-#include "agent/ironic/waiting.hpp"
 #include "agent/job/device_report.hpp"
+#include "agent/machine/host.hpp"
+#include "agent/machine/power.hpp"
+#include "agent/process/service_manager.hpp"
+#include "agent/process/waiting.hpp"
 #include "agent/text/text.hpp"
 #include "disk/core/url_text.hpp"
 
@@ -54,16 +56,20 @@ tl::unexpected<Error> stopped() {
 
 class Agent {
  public:
-  Agent(const AgentOptions& options, const std::stop_token& stop)
+  Agent(const AgentOptions& options, ServiceManager& manager, const std::stop_token& stop)
       : options_(options),
+        manager_(manager),
         stop_(stop),
         store_(options.run_dir),
         client_(options),
-        power_(make_power(options, [this] { control_.end(AgentEnd::powered_off); })) {}
+        power_(make_power(options.power, options.allow_power,
+                          [this] { control_.end(AgentEnd::powered_off); })) {}
 
   Result<AgentEnd> run() {
     if (::access(kRescued, F_OK) == 0) {
       say("this machine was rescued: no server, no heartbeats");
+      manager_.ready();
+      manager_.status("The machine was rescued: no server, no heartbeats");
       return wait_for_good(AgentEnd::rescued);
     }
     const bool inspection_wanted = wants_inspection(options_);
@@ -71,6 +77,7 @@ class Agent {
     if (options_.api_urls.empty() && !inspection_wanted)
       return fail(Errc::usage_option, "no URL of Ironic's API is known",
                   "put ipa-api-url=URL on the kernel command line, or give --api-url");
+    begin("Waiting for the hardware", options_.hardware_delay);
     if (!pause(stop_, options_.hardware_delay)) return AgentEnd::stopped;
     say(clock_is_synchronized()
             ? "the clock is synchronized"
@@ -79,13 +86,23 @@ class Agent {
     if (inspection_wanted) {
       inspect_machine();
       // Nothing else was asked for; the conductor switches the machine off.
-      if (options_.api_urls.empty()) return wait_for_good(AgentEnd::stopped);
+      if (options_.api_urls.empty()) {
+        manager_.ready();
+        manager_.status("Inspected; waiting to be switched off");
+        return wait_for_good(AgentEnd::stopped);
+      }
     }
     if (const auto there = join_ironic(); !there) return unless_stopped(there.error());
     return serve();
   }
 
  private:
+  // A step of the start, and how long it takes at most by its own time-outs.
+  void begin(std::string_view step, std::chrono::seconds at_most) {
+    constexpr seconds kSlack{120};  // of a machine under load, and for what has no time-out
+    manager_.status(step, at_most + kSlack);
+  }
+
   Result<AgentEnd> unless_stopped(const Error& error) const {
     if (stop_.stop_requested()) return AgentEnd::stopped;
     return tl::unexpected(error);
@@ -93,6 +110,9 @@ class Agent {
 
   // Whatever comes of it, the machine may still be deployed.
   void inspect_machine() {
+    constexpr seconds kLogsAndAttempts{300};
+    begin("Inspecting the machine", options_.dhcp_wait + options_.lldp_timeout + kLogsAndAttempts +
+                                        5 * options_.http_request_timeout);
     const auto inspected = inspect(options_, client_, node_, stop_);
     if (inspected)
       node_uuid_ = *inspected;
@@ -102,6 +122,7 @@ class Agent {
 
   // A disk that is not there when an image comes would be no disk at all.
   void wait_for_disks() {
+    begin("Waiting for a disk", options_.disk_wait_attempts * options_.disk_wait_delay);
     for (unsigned attempt = 0; attempt < options_.disk_wait_attempts; ++attempt) {
       const auto report = look_at_devices(options_.only_disks, std::nullopt);
       if (report && !report->disks.empty()) return;
@@ -128,10 +149,15 @@ class Agent {
 
   // Who this node is, and by what address the conductor reaches it.
   Result<void> join_ironic() {
+    begin("Waiting for a network interface", seconds(60));
     INGOT_TRY_ASSIGN(const auto macs, wait_for_macs());
     say(fmt::format("looking up the node with {} at {}", fmt::join(macs, ", "),
                     redacted(options_.api_urls.front())));
+    begin(fmt::format("Looking up at {}", redacted(options_.api_urls.front())),
+          options_.lookup_timeout +
+              2 * options_.http_request_timeout * static_cast<int>(options_.api_urls.size()));
     INGOT_TRY(look_up(macs));
+    begin(fmt::format("Node {} was found", node_.uuid()), seconds(60));
     INGOT_TRY_ASSIGN(host_, advertised_host());
     return {};
   }
@@ -252,19 +278,45 @@ class Agent {
     const std::string own_url = url_of(protocol, host_, port);
     api.set_own_url(own_url);
     say(fmt::format("serving at {}", own_url));
+    manager_.ready();
     Heartbeats heartbeats(client_, node_, own_url, own_certificate_, heartbeat_timeout_);
     told = &heartbeats;
-    const AgentEnd how = control_.wait(stop_);
+    const AgentEnd how = watch_over(*server, heartbeats);
+    const bool for_good = how == AgentEnd::locked_down || how == AgentEnd::rescued;
+    if (for_good)  // not stopping: systemd would end what does not, and start it anew
+      manager_.status("No server and no heartbeats, until the machine is switched off");
+    else
+      manager_.stopping(how == AgentEnd::powered_off ? "Switching the machine off"
+                        : node_.job() ? "Stopping: the disk is left so that it does not boot"
+                                      : "Stopping");
     heartbeats.stop();
     server->stop_accepting();
     constexpr seconds kLastAnswer{1};
-    const bool for_good = how == AgentEnd::locked_down || how == AgentEnd::rescued;
     if (for_good) pause(stop_, kLastAnswer);
     table.request_stop();  // or the server waits for a synchronous one
     server.reset();
     table.finish();
     if (how == AgentEnd::locked_down) power_->isolate();
     return for_good ? wait_for_good(how) : how;
+  }
+
+  // Until the end: tells how far a job is, and feeds the watchdog.
+  AgentEnd watch_over(HttpServer& server, const Heartbeats& heartbeats) {
+    constexpr seconds kLook{1}, kSayEvery{10};
+    auto said = Clock::now();
+    std::shared_ptr<const JobWatch> before;
+    for (;;) {
+      const auto job = node_.job();
+      manager_.status(job ? job->status() : "Waiting for commands");
+      // For the log and the console: of a job that is over in no time its phases are enough.
+      if (std::exchange(before, job) != job) said = Clock::now();
+      if (job && Clock::now() - said >= kSayEvery) {
+        said = Clock::now();
+        say(job->status());
+      }
+      if (server.responds() && heartbeats.on_time()) manager_.alive();
+      if (const auto how = control_.wait(stop_, kLook)) return *how;
+    }
   }
 
   // An agent that will be known to Ironic after a restart must know then what it was doing.
@@ -285,8 +337,8 @@ class Agent {
 
   // A restart would send heartbeats again, so it stays until it is told to end.
   [[nodiscard]] AgentEnd wait_for_good(AgentEnd how) const {
-    while (pause(stop_, std::chrono::hours(1))) {
-    }
+    do manager_.alive();
+    while (pause(stop_, seconds(1)));
     return how;
   }
 
@@ -331,6 +383,7 @@ class Agent {
   }
 
   const AgentOptions& options_;
+  ServiceManager& manager_;
   const std::stop_token& stop_;
   const IdentityStore store_;
   AgentControl control_;
@@ -349,12 +402,17 @@ class Agent {
 }  // namespace
 
 Result<AgentEnd> run_agent(const AgentOptions& options, const std::stop_token& stop) {
+  ServiceManager manager;
   AgentOptions found = options;
+  if (found.api_by_mdns || found.inspection_by_mdns)
+    manager.status("Asking the network for Ironic", 2 * found.lookup_timeout + seconds(60));
   if (const auto named = find_by_mdns(found, MdnsTools::of_this_machine(), stop); !named) {
     if (stop.stop_requested()) return AgentEnd::stopped;
     return tl::unexpected(named.error());
   }
-  return Agent(found, stop).run();
+  auto ended = Agent(found, manager, stop).run();
+  manager.stopping(ended ? "Stopping" : "Ended: " + ended.error().message());
+  return ended;
 }
 
 }  // namespace ingot::agent

@@ -1,8 +1,10 @@
 /// AgentControl: how the agent's life ends, decided by a command or by whoever started it.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 
 namespace ingot::agent {
@@ -27,10 +29,12 @@ class AgentControl {
     changed_.notify_all();
   }
 
-  AgentEnd wait(const std::stop_token& stop) {
+  /// How it ended, if it does within `time`.
+  std::optional<AgentEnd> wait(const std::stop_token& stop, std::chrono::milliseconds time) {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, stop, [this] { return ended_; });
-    return ended_ ? how_ : AgentEnd::stopped;
+    changed_.wait_for(lock, stop, time, [this] { return ended_; });
+    if (ended_) return how_;
+    return stop.stop_requested() ? std::optional(AgentEnd::stopped) : std::nullopt;
   }
 
  private:

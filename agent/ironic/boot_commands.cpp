@@ -7,9 +7,9 @@
 #include <string>
 
 #include "agent/ironic/image_order.hpp"
-#include "agent/ironic/json_text.hpp"
 #include "agent/job/boot_entries.hpp"
 #include "agent/job/device_report.hpp"
+#include "agent/text/json_object.hpp"
 #include "agent/text/text.hpp"
 
 namespace ingot::agent {

@@ -17,10 +17,11 @@
 #include <utility>
 
 #include "agent/ironic/image_order.hpp"
-#include "agent/ironic/json_text.hpp"
 #include "agent/job/device_report.hpp"
 #include "agent/job/job.hpp"
 #include "agent/job/root_device_hints.hpp"
+#include "agent/report/event.hpp"
+#include "agent/text/json_object.hpp"
 #include "agent/text/text.hpp"
 
 namespace ingot::agent {
@@ -196,6 +197,7 @@ class Eraser {
     request.method = method;
     const auto watch = std::make_shared<JobWatch>(dry_run ? step_ + " (looking)" : step_);
     state_.set_job(watch);
+    const LogScope scope(random_uuid());
     FirstError first;
     const std::stop_callback stopped(
         stop_, [&first] { first.report(Error(Errc::cancelled, "the agent was stopped")); });

@@ -33,7 +33,7 @@ std::string_view name(CommandStatus status) {
   return "FAILED";
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   return json::serialize(json::value(utf8(text)));
 }
 
@@ -56,12 +56,12 @@ std::string to_json(const CommandRecord& record, const std::string& progress) {
   std::string error = "null";
   if (record.error)
     error = fmt::format(R"({{"type":{},"code":{},"message":{},"details":{}}})",
-                        quoted(record.error->type), record.error->code,
-                        quoted(record.error->message), quoted(record.error->details));
+                        in_quotes(record.error->type), record.error->code,
+                        in_quotes(record.error->message), in_quotes(record.error->details));
   const bool running = record.status == CommandStatus::running && !progress.empty();
   return fmt::format(
       R"({{"id":"{}","command_name":{},"command_status":"{}","command_error":{},"command_result":{}}})",
-      record.id, quoted(record.name), name(record.status), error,
+      record.id, in_quotes(record.name), name(record.status), error,
       running ? R"({"progress":)" + progress + '}' : record.result);
 }
 

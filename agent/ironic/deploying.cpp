@@ -8,8 +8,10 @@
 #include <stop_token>
 #include <utility>
 
-#include "agent/ironic/json_text.hpp"
+#include "agent/ironic/masking.hpp"
 #include "agent/job/job.hpp"
+#include "agent/report/event.hpp"
+#include "agent/text/json_object.hpp"
 #include "agent/text/text.hpp"
 #include "disk/core/url_text.hpp"
 
@@ -26,6 +28,7 @@ CommandOutcome write(const WriteRequest& request, const std::string& image, cons
   state.set_written({});  // whatever was on the disk is gone as of now
   const auto watch = std::make_shared<JobWatch>(step);
   state.set_job(watch);
+  const LogScope scope(random_uuid());
   FirstError first;
   const std::stop_callback stopped(
       stop, [&first] { first.report(Error(Errc::cancelled, "the agent was stopped")); });

@@ -23,6 +23,7 @@ Heartbeats::Heartbeats(IronicClient& client, const NodeState& node, std::string 
       certificate_(std::move(certificate)),
       timeout_(timeout),
       times_(times),
+      latest_(Clock::now() + times.longest_attempt),
       thread_([this](const std::stop_token& stop) { run(stop); }) {}
 
 Heartbeats::~Heartbeats() = default;
@@ -39,6 +40,11 @@ void Heartbeats::stop() {
   thread_.request_stop();
 }
 
+bool Heartbeats::on_time() const {
+  const std::lock_guard lock(mutex_);
+  return Clock::now() < latest_;
+}
+
 void Heartbeats::run(const std::stop_token& stop) {
   std::mt19937 random{std::random_device{}()};
   while (!stop.stop_requested()) {
@@ -48,6 +54,7 @@ void Heartbeats::run(const std::stop_token& stop) {
       // What ends while this one is under way may have come too late for it.
       const std::lock_guard lock(mutex_);
       was_forced = std::exchange(forced_, false);
+      latest_ = begun + times_.longest_attempt;
     }
     const bool sent = send(stop);
     std::unique_lock lock(mutex_);
@@ -63,6 +70,7 @@ void Heartbeats::run(const std::stop_token& stop) {
     const auto due =
         begun + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
     const auto soonest = begun + times_.forced_gap;
+    latest_ = std::max(due, soonest) + times_.slack;
     changed_.wait_until(lock, stop, due, [&] { return forced_; });
     if (forced_ && Clock::now() < soonest)
       changed_.wait_until(lock, stop, soonest, [] { return false; });

@@ -2,16 +2,14 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/json.hpp>
 #include <cerrno>
-#include <chrono>
 
-#include "agent/ironic/json_text.hpp"
+#include "agent/text/json_object.hpp"
+#include "agent/text/private_file.hpp"
 #include "agent/text/text.hpp"
-#include "agent/text/write_all.hpp"
 #include "disk/core/unique_fd.hpp"
 
 namespace ingot::agent {
@@ -23,16 +21,7 @@ constexpr std::size_t kMostContent = 4UL << 20;
 constexpr const char* kAdvice = "make the directory writable for root, or give another --run-dir";
 
 std::string content_of(const std::string& path) {
-  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  struct stat status {};
-  // Only what this user wrote for himself counts.
-  if (!file || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode) ||
-      status.st_uid != ::geteuid() || (status.st_mode & 077) != 0)
-    return {};
-  std::string text(kMostContent, '\0');
-  const ssize_t got = ::read(file.get(), text.data(), text.size());
-  text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
-  return text;
+  return read_private_file(path, kMostContent);
 }
 
 Result<std::string> named_content(const std::string& path, const char* option) {
@@ -134,22 +123,8 @@ Result<void> IdentityStore::save(const TlsIdentity& identity) const {
   return write("agent.crt", identity.certificate);
 }
 
-// Whole or not at all, so that a crash leaves the old one.
 Result<void> IdentityStore::write(const std::string& name, const std::string& content) const {
-  constexpr std::chrono::seconds kPatience{10};
-  const std::string path = directory_ + "/" + name, draft = path + ".new";
-  if (::mkdir(directory_.c_str(), 0700) != 0 && errno != EEXIST)
-    return tl::unexpected(system_error(Errc::usage_option, "making " + directory_, errno, kAdvice));
-  ::unlink(draft.c_str());
-  const UniqueFd file(
-      ::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!file)
-    return tl::unexpected(system_error(Errc::usage_option, "writing " + path, errno, kAdvice));
-  const int error = write_all(file.get(), content, kPatience);
-  if (error != 0 || ::rename(draft.c_str(), path.c_str()) != 0)
-    return tl::unexpected(
-        system_error(Errc::usage_option, "writing " + path, error != 0 ? error : errno, kAdvice));
-  return {};
+  return write_private_file(directory_, name, content, kAdvice);
 }
 
 }  // namespace ingot::agent

@@ -6,8 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "agent/http/tls_identity.hpp"
 #include "agent/ironic/command_table.hpp"
-#include "agent/ironic/tls_identity.hpp"
 #include "disk/core/error.hpp"
 
 namespace ingot::agent {

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "agent/ironic/base64.hpp"
-#include "agent/ironic/json_text.hpp"
 #include "agent/job/root_device_hints.hpp"
+#include "agent/text/base64.hpp"
+#include "agent/text/json_object.hpp"
 
 namespace ingot::agent {
 namespace {

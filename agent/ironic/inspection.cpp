@@ -8,11 +8,11 @@
 #include <vector>
 
 #include "agent/ironic/inspection_body.hpp"
-#include "agent/ironic/network_interfaces.hpp"
 #include "agent/ironic/node_commands.hpp"
-#include "agent/ironic/waiting.hpp"
-#include "agent/text/lower_case.hpp"
+#include "agent/machine/network_interfaces.hpp"
+#include "agent/process/waiting.hpp"
 #include "agent/text/text.hpp"
+#include "disk/core/lower_case.hpp"
 
 namespace ingot::agent {
 namespace {

@@ -10,7 +10,7 @@
 #include <thread>
 #include <utility>
 
-#include "agent/ironic/base64.hpp"
+#include "agent/text/base64.hpp"
 
 namespace ingot::agent {
 namespace {

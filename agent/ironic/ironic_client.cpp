@@ -1,6 +1,5 @@
 #include "agent/ironic/ironic_client.hpp"
 
-#include <curl/curl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,7 +10,8 @@
 #include <system_error>
 #include <utility>
 
-#include "agent/ironic/json_text.hpp"
+#include "agent/http/http_client.hpp"
+#include "agent/text/json_object.hpp"
 #include "agent/text/text.hpp"
 #include "disk/core/url_text.hpp"
 
@@ -20,7 +20,6 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t kMostAnswer = 4UL << 20;
 constexpr ApiVersion kNewestLookup{1, 62}, kNewestHeartbeat{1, 72};
 constexpr std::size_t kShortestToken = 32, kLongestToken = 4096;
 constexpr std::string_view kWithheld = "******";
@@ -108,19 +107,13 @@ std::string error_text(std::string_view body) {
 class IronicClient::Impl {
  public:
   explicit Impl(const AgentOptions& options)
-      : options_(options), urls_(options.api_urls), curl_(::curl_easy_init()) {
-    tls_min_version_ = options.tls_min_version;
-    tls_cipher_suites_ = options.tls_cipher_suites;
+      : options_(options), urls_(options.api_urls), client_(client_options(options)) {
     if (!options.api_version.empty()) version = ApiVersion::parse(options.api_version);
   }
-  ~Impl() { ::curl_easy_cleanup(curl_); }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
-  struct Answer {
-    long status = 0;
-    std::string body;
-  };
+  using Answer = HttpReply;
 
   // `path` at the first API that can be reached, be it through a proxy.
   Result<Answer> api(const std::string& path, const std::optional<std::string>& body,
@@ -149,51 +142,19 @@ class IronicClient::Impl {
   Result<Answer> request(const std::string& url, const std::optional<std::string>& body,
                          const std::optional<ApiVersion>& header, const std::stop_token& stop) {
     last_status = 0;
-    if (curl_ == nullptr) return fail(Errc::internal_bug, "no memory for a request");
-    ::curl_easy_reset(curl_);
-    Answer answer;
-    char problem[CURL_ERROR_SIZE] = {};
-    curl_slist* headers = nullptr;
-    const auto add = [&headers](const std::string& line) {
-      if (curl_slist* longer = ::curl_slist_append(headers, line.c_str())) headers = longer;
-    };
-    add("Accept: application/json");
-    add("Content-Type: application/json");
-    add("Expect:");
-    if (header) add("X-OpenStack-Ironic-API-Version: " + header->text());
+    HttpExchange exchange{
+        .url = url,
+        .body = body,
+        .headers = {"Accept: application/json", "Content-Type: application/json"}};
+    if (header) exchange.headers.push_back("X-OpenStack-Ironic-API-Version: " + header->text());
     if (!options_.global_request_id.empty())
-      add("X-OpenStack-Request-ID: " + options_.global_request_id);
-    const auto timeout = static_cast<long>(options_.http_request_timeout.count());
-    set(CURLOPT_URL, url.c_str());
-    set(CURLOPT_PROTOCOLS_STR, "http,https");
-    set(CURLOPT_HTTPHEADER, headers);
-    set(CURLOPT_NOSIGNAL, 1L);
-    set(CURLOPT_TIMEOUT, timeout);
-    set(CURLOPT_CONNECTTIMEOUT, timeout);
-    set(CURLOPT_USERAGENT, "ingot/" INGOT_VERSION);
-    set(CURLOPT_ERRORBUFFER, problem);
-    set(CURLOPT_WRITEFUNCTION, &Impl::on_body);
-    set(CURLOPT_WRITEDATA, &answer.body);
-    set(CURLOPT_NOPROGRESS, 0L);
-    set(CURLOPT_XFERINFOFUNCTION, &Impl::on_progress);
-    set(CURLOPT_XFERINFODATA, &stop);
-    if (body) {
-      set(CURLOPT_POST, 1L);
-      set(CURLOPT_POSTFIELDS, body->data());
-      set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body->size()));
-    }
-    set_tls();
-    const CURLcode code = ::curl_easy_perform(curl_);
-    ::curl_slist_free_all(headers);
-    if (code != CURLE_OK) {
-      if (stop.stop_requested()) return fail(Errc::cancelled, "stopped while asking Ironic");
-      return fail(Errc::controller_unreachable,
-                  fmt::format("asking Ironic at {}: {}", redacted(url),
-                              problem[0] != '\0' ? problem : ::curl_easy_strerror(code)),
-                  "check the network, and ipa-api-url on the kernel command line");
-    }
-    ::curl_easy_getinfo(curl_, CURLINFO_RESPONSE_CODE, &answer.status);
-    last_status = answer.status;
+      exchange.headers.push_back("X-OpenStack-Request-ID: " + options_.global_request_id);
+    auto answer = client_.exchange(exchange, stop);
+    if (!answer && answer.error().code() == Errc::controller_unreachable)
+      return tl::unexpected(Error(Errc::controller_unreachable, answer.error().message(),
+                                  "check the network, and ipa-api-url on the kernel command line")
+                                .with_context("Ironic"));
+    if (answer) last_status = answer->status;
     return answer;
   }
 
@@ -213,57 +174,31 @@ class IronicClient::Impl {
   }
 
   void set_tls(const std::string& min_version, const std::string& cipher_suites) {
-    if (!min_version.empty()) tls_min_version_ = min_version;
-    if (!cipher_suites.empty()) tls_cipher_suites_ = cipher_suites;
+    client_.set_tls(min_version, cipher_suites);
   }
 
   std::optional<ApiVersion> version;
   long last_status = 0;
 
  private:
-  template <class T>
-  void set(CURLoption option, T value) {
-    ::curl_easy_setopt(curl_, option, value);
-  }
-
-  void set_tls() {
-    set(CURLOPT_SSLVERSION,
-        tls_min_version_ == "1.3" ? CURL_SSLVERSION_TLSv1_3 : CURL_SSLVERSION_TLSv1_2);
-    if (!tls_cipher_suites_.empty()) set(CURLOPT_SSL_CIPHER_LIST, tls_cipher_suites_.c_str());
-    if (!options_.ca_file.empty()) set(CURLOPT_CAINFO, options_.ca_file.c_str());
-    if (options_.tls_insecure) {
-      set(CURLOPT_SSL_VERIFYPEER, 0L);
-      set(CURLOPT_SSL_VERIFYHOST, 0L);
-    }
-    if (!options_.client_cert_file.empty() && !options_.client_key_file.empty()) {
-      set(CURLOPT_SSLCERT, options_.client_cert_file.c_str());
-      set(CURLOPT_SSLKEY, options_.client_key_file.c_str());
-    }
-  }
-
-  static std::size_t on_body(const char* data, std::size_t size, std::size_t count, void* into) {
-    auto& body = *static_cast<std::string*>(into);
-    if (body.size() + size * count > kMostAnswer) return 0;
-    body.append(data, size * count);
-    return size * count;
-  }
-
-  static int on_progress(void* stop, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
-    return static_cast<const std::stop_token*>(stop)->stop_requested() ? 1 : 0;
+  static HttpClientOptions client_options(const AgentOptions& options) {
+    HttpClientOptions made;
+    made.ca_file = options.ca_file;
+    made.tls_insecure = options.tls_insecure;
+    made.min_tls_version = options.tls_min_version;
+    made.cipher_suites = options.tls_cipher_suites;
+    made.client_cert_file = options.client_cert_file;
+    made.client_key_file = options.client_key_file;
+    made.timeout = options.http_request_timeout;
+    return made;
   }
 
   const AgentOptions& options_;
   std::vector<std::string> urls_;  // the one that answered last comes first
-  std::string tls_min_version_, tls_cipher_suites_;
-  CURL* const curl_;
+  HttpClient client_;
 };
 
-IronicClient::IronicClient(const AgentOptions& options) {
-  // Counted and thread-safe; for the process's life.
-  static const CURLcode once = ::curl_global_init(CURL_GLOBAL_DEFAULT);
-  static_cast<void>(once);
-  impl_ = std::make_unique<Impl>(options);
-}
+IronicClient::IronicClient(const AgentOptions& options) : impl_(std::make_unique<Impl>(options)) {}
 
 IronicClient::~IronicClient() = default;
 

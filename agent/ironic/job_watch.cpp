@@ -18,6 +18,9 @@ void JobWatch::on_started(const JobStart& start) {
   say(start.image_url.empty()
           ? fmt::format("{}: {} of {}", what_, start.erase_method, start.device)
           : fmt::format("{}: {} onto {}", what_, redacted(start.image_url), start.device));
+  const std::lock_guard lock(mutex_);
+  device_ = start.device;
+  erase_ = !start.erase_method.empty();
 }
 
 void JobWatch::on_remark(const std::string& text) {
@@ -30,6 +33,7 @@ Result<void> JobWatch::confirm(const std::string& device, const std::stop_token&
 }
 
 void JobWatch::on_phase(Phase phase) {
+  set_log_phase(name(phase));
   say(fmt::format("{}: {}", what_, name(phase)));
   const std::lock_guard lock(mutex_);
   phase_ = phase;
@@ -46,6 +50,12 @@ void JobWatch::on_note(const std::string& text) {
 ProgressSnapshot JobWatch::look() const {
   const std::lock_guard lock(mutex_);
   return view_.look(counters_, phase_, RateMeter::Time::clock::now());
+}
+
+std::string JobWatch::status() const {
+  const ProgressSnapshot now = look();
+  const std::lock_guard lock(mutex_);
+  return ingot::agent::sentence(now, device_, erase_);
 }
 
 std::string JobWatch::json() const {

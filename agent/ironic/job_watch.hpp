@@ -33,14 +33,18 @@ class JobWatch final : public JobOwner {
   [[nodiscard]] ProgressSnapshot look() const;
   /// The same as an object in JSON: the members of a progress event (docs/events.md).
   [[nodiscard]] std::string json() const;
-  /// The same for people: "write: 45 %, 120 MiB/s, 30 s left".
+  /// The same for people: "write_image: write 45 %, 120 MiB/s, 30 s left".
   [[nodiscard]] std::string sentence() const;
+  /// The same for people at the machine: "Writing /dev/sda: 45 %, 120 MiB/s, 30 s left".
+  [[nodiscard]] std::string status() const;
 
  private:
   const std::string what_;
   ProgressCounters counters_;
   mutable std::mutex mutex_;
   Phase phase_ = Phase::connect;
+  std::string device_;
+  bool erase_ = false;
   mutable ProgressView view_;
 };
 

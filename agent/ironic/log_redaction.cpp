@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "agent/job/secrets.hpp"
+#include "agent/process/secrets.hpp"
 
 namespace ingot::agent {
 namespace {

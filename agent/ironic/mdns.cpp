@@ -13,11 +13,11 @@
 #include <system_error>
 #include <utility>
 
-#include "agent/ironic/host.hpp"
-#include "agent/ironic/json_text.hpp"
-#include "agent/ironic/waiting.hpp"
-#include "agent/text/lower_case.hpp"
+#include "agent/machine/host.hpp"
+#include "agent/process/waiting.hpp"
+#include "agent/text/json_object.hpp"
 #include "agent/text/text.hpp"
+#include "disk/core/lower_case.hpp"
 #include "disk/core/subprocess.hpp"
 #include "disk/core/url_text.hpp"
 

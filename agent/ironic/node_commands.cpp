@@ -12,9 +12,9 @@
 #include <stop_token>
 #include <system_error>
 
-#include "agent/ironic/base64.hpp"
-#include "agent/ironic/json_text.hpp"
 #include "agent/ironic/steps.hpp"
+#include "agent/text/base64.hpp"
+#include "agent/text/json_object.hpp"
 #include "agent/text/text.hpp"
 #include "agent/text/write_all.hpp"
 #include "disk/core/unique_fd.hpp"

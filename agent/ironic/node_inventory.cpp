@@ -5,7 +5,7 @@
 #include <system_error>
 #include <utility>
 
-#include "agent/ironic/kernel_text.hpp"
+#include "agent/machine/kernel_text.hpp"
 
 namespace ingot::agent {
 

@@ -8,11 +8,11 @@
 #include <string_view>
 #include <vector>
 
-#include "agent/ironic/bmc.hpp"
-#include "agent/ironic/cpu_memory.hpp"
-#include "agent/ironic/dmi.hpp"
-#include "agent/ironic/network_interfaces.hpp"
 #include "agent/job/device_report.hpp"
+#include "agent/machine/bmc.hpp"
+#include "agent/machine/cpu_memory.hpp"
+#include "agent/machine/dmi.hpp"
+#include "agent/machine/network_interfaces.hpp"
 #include "disk/core/error.hpp"
 
 namespace ingot::agent {

@@ -14,7 +14,8 @@
 #include <system_error>
 #include <utility>
 
-#include "agent/text/lower_case.hpp"
+#include "agent/machine/kernel_command_line.hpp"
+#include "disk/core/lower_case.hpp"
 #include "disk/core/url_text.hpp"
 
 namespace ingot::agent {
@@ -192,15 +193,8 @@ void set(AgentOptions& options, std::string name, std::string_view shown, const 
 
 std::vector<std::string> apply_kernel_command_line(AgentOptions& options, std::string_view line) {
   std::map<std::string, std::string, std::less<>> words;
-  while (!line.empty()) {
-    const auto begin = std::min(line.find_first_not_of(kBlanks), line.size());
-    line.remove_prefix(begin);
-    const auto end = std::min(line.find_first_of(kBlanks), line.size());
-    const auto word = line.substr(0, end);
-    line.remove_prefix(end);
-    if (const auto equals = word.find('='); equals != std::string_view::npos)
-      words.insert_or_assign(std::string(word.substr(0, equals)), word.substr(equals + 1));
-  }
+  for (auto& word : split_kernel_command_line(line, KernelQuotes::kept))
+    if (word.value) words.insert_or_assign(std::move(word.name), *std::move(word.value));
   std::vector<std::string> problems;
   for (const auto& [name, value] : words) {
     if (name.starts_with("ipa-"))

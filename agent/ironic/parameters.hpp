@@ -8,15 +8,10 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/machine/power.hpp"
 #include "disk/core/error.hpp"
 
 namespace ingot::agent {
-
-/// How the machine is switched off or rebooted.
-enum class PowerMode {
-  real,  ///< it is
-  exit,  ///< this process ends instead: tests, containers
-};
 
 /// Everything that the agent needs to start. May hold a token: never log one whole.
 struct AgentOptions {

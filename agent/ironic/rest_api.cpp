@@ -9,7 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "agent/ironic/json_text.hpp"
+#include "agent/report/metrics_text.hpp"
+#include "agent/text/json_object.hpp"
 #include "agent/text/text.hpp"
 
 namespace ingot::agent {
@@ -19,7 +20,7 @@ namespace json = boost::json;
 
 // A request's target, understood.
 struct Request {
-  enum class Route { root, version, status, commands, command, redirect, unknown };
+  enum class Route { root, version, status, metrics, commands, command, redirect, unknown };
   Route route = Route::unknown;
   std::string id;  // of a command
   std::optional<std::string> token;
@@ -39,6 +40,7 @@ Request::Route route_of(const std::vector<std::string>& parts, std::string& id) 
   if (versioned) rest.erase(rest.begin());
   if (rest.empty()) return versioned ? Route::redirect : Route::root;
   if (rest.size() == 1 && rest[0].empty()) return versioned ? Route::version : Route::root;
+  if (rest[0] == "metrics" && rest.size() == 1 && !versioned) return Route::metrics;
   if (rest[0] == "status" && (rest.size() == 1 || (rest.size() == 2 && rest[1].empty())))
     return Route::status;
   if (rest[0] != "commands") return Route::unknown;
@@ -81,30 +83,29 @@ void RestApi::set_own_url(std::string url) {
   own_url_ = std::move(url);
 }
 
-bool RestApi::wants_body(std::string_view method, std::string_view target) const {
-  if (method != "POST") return false;
-  const auto request = understand(target);
+bool RestApi::wants_body(const HttpRequest& header) const {
+  if (header.method != "POST") return false;
+  const auto request = understand(header.target);
   return request && request->route == Request::Route::commands && request->token &&
          node_.is_token(*request->token);
 }
 
-HttpAnswer RestApi::answer(std::string_view method, std::string_view target,
-                           std::string_view body) {
+HttpAnswer RestApi::answer(const HttpRequest& http) {
   using Route = Request::Route;
-  const auto request = understand(target);
+  const auto request = understand(http.target);
   if (!request) return error(400, "the path is malformed.");
   const auto not_allowed = [this](std::string allow) {
     HttpAnswer answer = error(405, "The method is not allowed for the requested URL.");
     answer.allow = std::move(allow);
     return answer;
   };
-  const bool get = method == "GET";
+  const bool get = http.method == "GET";
   switch (request->route) {
     case Route::unknown:
       return error(404, "The requested URL was not found on the server.");
     case Route::redirect: {
       HttpAnswer answer = error(308, "The path ends in a slash.");
-      answer.location = with_slash(target);
+      answer.location = with_slash(http.target);
       return answer;
     }
     case Route::root:
@@ -113,16 +114,18 @@ HttpAnswer RestApi::answer(std::string_view method, std::string_view target,
       return get ? version_document() : not_allowed("GET");
     case Route::status:
       return get ? status() : not_allowed("GET");
+    case Route::metrics:
+      return get ? metrics() : not_allowed("GET");
     case Route::commands:
     case Route::command:
       break;
   }
-  const bool post_here = method == "POST" && request->route == Route::commands;
+  const bool post_here = http.method == "POST" && request->route == Route::commands;
   if (!get && !post_here)
     return not_allowed(request->route == Route::commands ? "GET, POST" : "GET");
   const bool known = request->token && node_.is_token(*request->token);
   if (!known && (post_here || request->token)) return error(401, "Token invalid.");
-  if (post_here) return post(body, request->wait);
+  if (post_here) return post(http.body, request->wait);
   if (request->route == Route::commands) return list();
   // Who waits keeps a connection for as long as a command runs.
   return show(request->id, known && request->wait);
@@ -194,6 +197,42 @@ HttpAnswer RestApi::status() const {
   return {.status = 200,
           .body = fmt::format(R"({{"started_at":{:.3f},"version":"{}"}})", since.count(),
                               INGOT_VERSION)};
+}
+
+HttpAnswer RestApi::metrics() const {
+  const std::chrono::duration<double> since = started_.time_since_epoch();
+  int running = 0, succeeded = 0, failed = 0;
+  for (const CommandRecord& record : commands_.records())
+    ++(record.status == CommandStatus::running     ? running
+       : record.status == CommandStatus::succeeded ? succeeded
+                                                   : failed);
+  MetricsText text;
+  text.family("ingot_agent_info", "gauge", "What this agent is");
+  text.value(1, "version=" + MetricsText::quoted(INGOT_VERSION));
+  text.single("ingot_agent_start_time_seconds", "gauge", "When it was started, Unix time",
+              fmt::format("{:.3f}", since.count()));
+  text.family("ingot_agent_commands", "gauge",
+              "Commands that it remembers, by what became of them");
+  text.value(running, "status=\"running\"");
+  text.value(succeeded, "status=\"succeeded\"");
+  text.value(failed, "status=\"failed\"");
+  const auto job = node_.job();
+  text.single("ingot_job_running", "gauge", "Whether a job is under way", job ? 1 : 0);
+  if (job) {
+    const ProgressSnapshot now = job->look();
+    text.family("ingot_job_phase", "gauge", "The phase that the job is in");
+    text.value(1, "phase=" + MetricsText::quoted(name(now.phase)));
+    text.single("ingot_job_received_bytes", "gauge", "Of the image file, as served", now.received);
+    if (now.expected)
+      text.single("ingot_job_expected_bytes", "gauge", "The image file's size", *now.expected);
+    text.single("ingot_job_written_bytes", "gauge", "Data written to the disk", now.written);
+    text.single("ingot_job_zeroed_bytes", "gauge", "Zeros written to the disk", now.zeroed);
+    text.single("ingot_job_receive_rate_bytes", "gauge", "Bytes a second over the last seconds",
+                fmt::format("{:.0f}", now.receive_rate));
+    if (now.percent)
+      text.single("ingot_job_percent", "gauge", "0 to 100", fmt::format("{:.2f}", *now.percent));
+  }
+  return {.status = 200, .body = text.take(), .content_type = std::string(kMetricsType)};
 }
 
 HttpAnswer RestApi::root_document() const {

@@ -6,14 +6,14 @@
 #include <string>
 #include <string_view>
 
+#include "agent/http/http_server.hpp"
 #include "agent/ironic/command_table.hpp"
-#include "agent/ironic/http_server.hpp"
 #include "agent/ironic/node_state.hpp"
 
 namespace ingot::agent {
 
 /// Routes: `/`, `/v1/`, `/v1/status`, `/v1/commands/`, `/v1/commands/ID`, and the last three
-/// without their version.
+/// without their version; `/metrics`, in Prometheus' text format, for everybody: it has no secrets.
 ///
 /// Token    a query parameter. Whoever sends a command needs it; who only lists them needs the
 ///          right one or none, since conductors up to 2023 send none there: what they see holds no
@@ -28,9 +28,8 @@ class RestApi final : public HttpHandler {
   /// The agent's own URL, for the documents that name it. Before the server starts.
   void set_own_url(std::string url);
 
-  [[nodiscard]] bool wants_body(std::string_view method, std::string_view target) const override;
-  HttpAnswer answer(std::string_view method, std::string_view target,
-                    std::string_view body) override;
+  [[nodiscard]] bool wants_body(const HttpRequest& header) const override;
+  HttpAnswer answer(const HttpRequest& request) override;
   [[nodiscard]] std::string error_body(unsigned status, std::string_view what) const override;
 
  private:
@@ -41,6 +40,7 @@ class RestApi final : public HttpHandler {
   [[nodiscard]] HttpAnswer root_document() const;
   [[nodiscard]] HttpAnswer version_document() const;
   [[nodiscard]] HttpAnswer status() const;
+  [[nodiscard]] HttpAnswer metrics() const;
   [[nodiscard]] HttpAnswer error(unsigned status, std::string_view what) const;
   [[nodiscard]] HttpAnswer error(const AgentError& error) const;
 

@@ -6,7 +6,7 @@
 #include <chrono>
 #include <stop_token>
 
-#include "agent/ironic/waiting.hpp"
+#include "agent/process/waiting.hpp"
 #include "agent/text/text.hpp"
 
 namespace ingot::agent {

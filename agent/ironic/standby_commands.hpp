@@ -3,7 +3,7 @@
 
 #include "agent/ironic/agent_control.hpp"
 #include "agent/ironic/command_table.hpp"
-#include "agent/ironic/power.hpp"
+#include "agent/machine/power.hpp"
 
 namespace ingot::agent {
 

@@ -8,7 +8,8 @@
 #include <string_view>
 #include <utility>
 
-#include "agent/ironic/json_text.hpp"
+#include "agent/ironic/masking.hpp"
+#include "agent/text/json_object.hpp"
 
 namespace ingot::agent {
 namespace {

@@ -12,9 +12,9 @@
 #include <system_error>
 #include <utility>
 
-#include "agent/ironic/kernel_text.hpp"
 #include "agent/ironic/log_archive.hpp"
 #include "agent/ironic/log_redaction.hpp"
+#include "agent/machine/kernel_text.hpp"
 #include "disk/core/subprocess.hpp"
 #include "disk/core/unique_fd.hpp"
 

@@ -20,12 +20,12 @@
 #include <system_error>
 #include <utility>
 
-#include "agent/ironic/kernel_text.hpp"
-#include "agent/ironic/waiting.hpp"
-#include "agent/text/lower_case.hpp"
+#include "agent/machine/kernel_text.hpp"
+#include "agent/process/waiting.hpp"
 #include "agent/text/text.hpp"
 #include "agent/text/write_all.hpp"
 #include "disk/core/error.hpp"
+#include "disk/core/lower_case.hpp"
 #include "disk/core/unique_fd.hpp"
 
 namespace ingot::agent {

@@ -12,7 +12,7 @@
 #include <string_view>
 
 #include "agent/job/config_drive_files.hpp"
-#include "agent/job/secrets.hpp"
+#include "agent/process/secrets.hpp"
 #include "disk/core/unique_fd.hpp"
 #include "disk/core/url_text.hpp"
 
@@ -76,15 +76,10 @@ Result<imaging::ConfigDrive> with_context(Result<imaging::ConfigDrive> drive,
 }
 
 Result<imaging::ConfigDrive> load_existing(const ConfigDriveOptions& options,
-                                           imaging::TransferOptions transfer,
+                                           const imaging::TransferOptions& transfer,
                                            const std::stop_token& stop) {
   const std::string& value = options.config_drive;
   if (is_url(value)) {
-    if (options.anonymous) {
-      transfer.user.clear();
-      transfer.password.clear();
-      transfer.authorization.clear();
-    }
     const auto what = fmt::format("{} {}", kOption, redacted(value));
     const auto bytes = imaging::fetch_secret(value, transfer, imaging::kMaxConfigDriveText, stop);
     if (!bytes) return tl::unexpected(bytes.error().with_context(std::string(kOption)));
@@ -113,46 +108,99 @@ std::string_view text_of(const SecretBytes& bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// What `make` makes of a file, with errors that name option and file.
-template <class Make>
-Result<SecretBytes> made_of(const std::string& path, std::string_view option, Make make) {
-  INGOT_TRY_ASSIGN(const SecretBytes bytes, read_file(path, option, imaging::kMaxConfigDrive));
-  auto made = make(text_of(bytes));
-  if (!made)
-    return tl::unexpected(made.error().with_context(
-        fmt::format("{} {}", option, path == "-" ? "(standard input)" : path)));
-  return *std::move(made);
-}
+// The parts of a drive of our own come from files or URLs, or are there already.
+class Parts {
+ public:
+  Parts(const ConfigDriveOptions& options, const imaging::TransferOptions& transfer,
+        const std::stop_token& stop)
+      : options_(options), transfer_(transfer), stop_(stop) {}
 
-Result<imaging::ConfigDrive> build(const ConfigDriveOptions& options, std::stop_token stop) {
-  imaging::ConfigDriveFiles files;
-  if (options.meta_data.empty()) {
-    INGOT_TRY_ASSIGN(files.meta_data, make_meta_data(std::nullopt));
-  } else {
+  Result<imaging::ConfigDrive> build() const {
+    imaging::ConfigDriveFiles files;
+    INGOT_TRY_ASSIGN(const auto meta_data,
+                     part(&ConfigDriveOptions::meta_data, &ConfigDriveTexts::meta_data, "meta data",
+                          "--meta-data"));
     INGOT_TRY_ASSIGN(files.meta_data,
-                     made_of(options.meta_data, "--meta-data",
-                             [](std::string_view text) { return make_meta_data(text); }));
+                     made_of(meta_data, [](const auto& text) { return make_meta_data(text); }));
+    INGOT_TRY_ASSIGN(const auto network_data,
+                     part(&ConfigDriveOptions::network_data, &ConfigDriveTexts::network_data,
+                          "network data", "--network-data"));
+    if (network_data.bytes) {
+      INGOT_TRY_ASSIGN(files.network_data, made_of(network_data, [](const auto& text) {
+                         return make_network_data(*text);
+                       }));
+    }
+    INGOT_TRY_ASSIGN(auto user_data,
+                     part(&ConfigDriveOptions::user_data, &ConfigDriveTexts::user_data, "user data",
+                          "--user-data"));
+    files.user_data = std::move(user_data.bytes);
+    return imaging::build_config_drive(std::move(files), stop_);
   }
-  if (!options.network_data.empty()) {
-    INGOT_TRY_ASSIGN(files.network_data,
-                     made_of(options.network_data, "--network-data", make_network_data));
+
+ private:
+  struct Part {
+    std::optional<SecretBytes> bytes;  // nothing: not given
+    std::string name;                  // for messages
+  };
+
+  Result<Part> part(std::string ConfigDriveOptions::*option, std::string ConfigDriveTexts::*text,
+                    std::string_view what, std::string_view option_name) const {
+    if (options_.texts) {
+      const std::string& given = (*options_.texts).*text;
+      const auto bytes = std::as_bytes(std::span(given));
+      Part part{std::nullopt, fmt::format("the request's {}", what)};
+      if (!given.empty()) part.bytes.emplace(bytes.begin(), bytes.end());
+      return part;
+    }
+    const std::string& value = options_.*option;
+    if (value.empty()) return Part{std::nullopt, std::string(option_name)};
+    Part part{std::nullopt, fmt::format("{} {}", option_name,
+                                        value == "-" ? "(standard input)" : redacted(value))};
+    if (is_url(value)) {
+      auto fetched = imaging::fetch_secret(value, transfer_, imaging::kMaxConfigDrive, stop_);
+      if (!fetched) return tl::unexpected(fetched.error().with_context(std::string(option_name)));
+      part.bytes = *std::move(fetched);
+    } else {
+      INGOT_TRY_ASSIGN(part.bytes, read_file(value, option_name, imaging::kMaxConfigDrive));
+    }
+    return part;
   }
-  if (!options.user_data.empty()) {
-    INGOT_TRY_ASSIGN(files.user_data,
-                     read_file(options.user_data, "--user-data", imaging::kMaxConfigDrive));
+
+  // What `make` makes of it, with errors that name it.
+  template <class Make>
+  static Result<SecretBytes> made_of(const Part& part, Make make) {
+    std::optional<std::string_view> text;
+    if (part.bytes) text = text_of(*part.bytes);
+    auto made = make(text);
+    if (!made) return tl::unexpected(made.error().with_context(part.name));
+    return *std::move(made);
   }
-  return imaging::build_config_drive(std::move(files), std::move(stop));
-}
+
+  const ConfigDriveOptions& options_;
+  const imaging::TransferOptions& transfer_;
+  const std::stop_token& stop_;
+};
 
 }  // namespace
 
 Result<std::optional<imaging::ConfigDrive>> load_config_drive(
-    const ConfigDriveOptions& options, const imaging::TransferOptions& transfer,
+    const ConfigDriveOptions& options, const imaging::TransferOptions& network,
     std::stop_token stop) {
   if (!options.wanted()) return std::nullopt;
+  imaging::TransferOptions transfer = network;
+  if (options.anonymous) {
+    transfer.user.clear();
+    transfer.password.clear();
+    transfer.authorization.clear();
+  }
   const std::array files = {&options.user_data, &options.meta_data, &options.network_data};
+  const bool any_file =
+      !std::ranges::all_of(files, &std::string::empty, [](auto* file) { return *file; });
+  if (options.texts && (any_file || !options.config_drive.empty()))
+    return fail(Errc::usage_option, "a config drive of the request and another one",
+                "give one of them");
   if (!options.config_drive.empty()) {
-    if (!std::ranges::all_of(files, &std::string::empty, [](auto* file) { return *file; }))
+    if (any_file)
       return fail(Errc::usage_option,
                   "--config-drive together with --user-data, --meta-data or --network-data",
                   "give a whole config drive, or the files to make one of");
@@ -164,7 +212,7 @@ Result<std::optional<imaging::ConfigDrive>> load_config_drive(
                 "more than one of --user-data, --meta-data and --network-data "
                 "is to come from standard input",
                 "give the others as files");
-  INGOT_TRY_ASSIGN(imaging::ConfigDrive drive, build(options, std::move(stop)));
+  INGOT_TRY_ASSIGN(imaging::ConfigDrive drive, Parts(options, transfer, stop).build());
   return drive;
 }
 

@@ -3,7 +3,7 @@
 #include <exception>
 #include <utility>
 
-#include "agent/job/process.hpp"
+#include "agent/process/process.hpp"
 
 namespace ingot::agent {
 

@@ -4,7 +4,7 @@
 
 #include <cerrno>
 
-#include "agent/job/secrets.hpp"
+#include "agent/process/secrets.hpp"
 
 namespace ingot::agent {
 

@@ -1,25 +1,17 @@
 #include "agent/osimage/os_image.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <array>
-#include <cerrno>
-
-#include "agent/text/yaml_document.hpp"
-#include "disk/core/unique_fd.hpp"
+#include <algorithm>
+#include <iterator>
+#include <utility>
 
 namespace ingot::agent {
 namespace {
 
-constexpr std::string_view kApiVersion = "management.loft.sh/v1";
 constexpr std::string_view kKind = "OSImage";
-constexpr std::string_view kUrl = "metal3.vcluster.com/image-url";
-constexpr std::string_view kChecksum = "metal3.vcluster.com/image-checksum";
-constexpr std::string_view kChecksumType = "metal3.vcluster.com/image-checksum-type";
-constexpr std::string_view kAdvice = "docs/errors.md and examples/ show what a manifest looks like";
+constexpr std::string_view kImageType = "machines.vcluster.com/os-image-type";
+constexpr std::string_view kProviders = ".vcluster.com/";
 
 bool is_url(std::string_view text) {
   return text.starts_with("http://") || text.starts_with("https://") || text.starts_with("file://");
@@ -29,145 +21,150 @@ bool has_space(std::string_view text) {
   return text.find_first_of(" \t\r\n") != std::string_view::npos;
 }
 
-// The reading of one document, for its messages: each names file, line and field.
-class Reader {
- public:
-  explicit Reader(std::string_view file) : file_(file) {}
-
-  [[nodiscard]] tl::unexpected<Error> refuse(const YamlNode& node, std::string_view field,
-                                             std::string_view why) const {
-    return fail(Errc::usage_manifest, fmt::format("{}:{}: {}: {}", file_, node.line, field, why),
-                std::string(kAdvice));
-  }
-
-  // A required map inside `parent`.
-  Result<const YamlNode*> map(const YamlNode& parent, std::string_view key,
-                              std::string_view field) const {
-    const YamlNode* node = parent.find(key);
-    if (node == nullptr) return refuse(parent, field, "missing");
-    if (node->kind != YamlNode::Kind::map)
-      return refuse(*node, field, fmt::format("a map is wanted, {} is there", node->describe()));
-    return node;
-  }
-
-  // A required, non-empty string inside `parent`.
-  Result<const YamlNode*> text(const YamlNode& parent, std::string_view key,
-                               std::string_view field) const {
-    const YamlNode* node = parent.find(key);
-    if (node == nullptr) return refuse(parent, field, "missing");
-    INGOT_TRY(must_be_string(*node, field));
-    if (node->text.empty()) return refuse(*node, field, "empty");
-    return node;
-  }
-
-  [[nodiscard]] Result<void> must_be_string(const YamlNode& node, std::string_view field) const {
-    if (node.kind == YamlNode::Kind::scalar && node.string) return {};
-    const bool plain = node.kind == YamlNode::Kind::scalar;
-    return refuse(node, field,
-                  fmt::format("a string is wanted, {} is there{}", node.describe(),
-                              plain ? "; put it in quotes" : ""));
-  }
-
- private:
-  std::string_view file_;
-};
-
 std::string property(std::string_view key) {
   return fmt::format("spec.properties[{}]", key);
 }
 
-Result<ChecksumRequest> read_checksum(const Reader& reader, const YamlNode& properties) {
+Result<ChecksumRequest> read_checksum(
+    const std::function<const std::string*(std::string_view)>& find, const RefuseProperty& refuse) {
   ChecksumRequest request;
-  const YamlNode* const type = properties.find(kChecksumType);
+  const std::string* const type = find(kImageChecksumType);
   if (type != nullptr) {
-    const auto parsed = parse_digest_type(type->text);
-    if (type->text.empty() || !parsed)
-      return reader.refuse(*type, property(kChecksumType),
-                           fmt::format("'{}' is none of md5, sha256, sha512, auto", type->text));
+    const auto parsed = parse_digest_type(*type);
+    if (type->empty() || !parsed)
+      return refuse(kImageChecksumType,
+                    fmt::format("'{}' is none of md5, sha256, sha512, auto", *type));
     request.type = *parsed;
   }
-  const YamlNode* const value = properties.find(kChecksum);
+  const std::string* const value = find(kImageChecksum);
   if (value == nullptr) {
-    if (type != nullptr)
-      return reader.refuse(*type, property(kChecksumType), "given without a checksum");
+    if (type != nullptr) return refuse(kImageChecksumType, "given without a checksum");
     return request;
   }
-  if (value->text.empty()) return reader.refuse(*value, property(kChecksum), "empty");
-  if (!is_checksum_url(value->text)) {
-    if (const auto digest = parse_checksum(value->text, request.type); !digest)
-      return reader.refuse(*value, property(kChecksum), digest.error().message());
-  } else if (has_space(value->text)) {
-    return reader.refuse(*value, property(kChecksum), "white space in a URL");
+  if (value->empty()) return refuse(kImageChecksum, "empty");
+  if (!is_checksum_url(*value)) {
+    if (const auto digest = parse_checksum(*value, request.type); !digest)
+      return refuse(kImageChecksum, digest.error().message());
+  } else if (has_space(*value)) {
+    return refuse(kImageChecksum, "white space in a URL");
   }
-  request.value_or_url = value->text;
+  request.value_or_url = *value;
   return request;
 }
 
-Result<std::string> read_file(const std::string& path) {
-  const auto what = "reading the manifest " + path;
-  UniqueFd opened;
-  int fd = STDIN_FILENO;
-  if (path != "-") {
-    opened = UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!opened)
-      return tl::unexpected(system_error(Errc::usage_manifest, what, errno, std::string(kAdvice)));
-    fd = opened.get();
+// Whose an image without a URL for Metal3 is; "": it is Metal3's, or nobody's.
+std::string other_provider(const OsImage& image) {
+  std::string other;
+  for (const auto& [key, value, line] : image.properties) {
+    if (key == kImageType && !value.empty() && value != "metal3" && value != "custom") return value;
+    const std::size_t end = key.find(kProviders);
+    const std::string provider = end == std::string::npos ? "" : key.substr(0, end);
+    if (provider == "metal3") return "";
+    if (provider != "machines" && other.empty()) other = provider;
   }
-  std::string text;
-  std::array<char, 16 * 1024> part{};
-  for (;;) {
-    const ssize_t got = ::read(fd, part.data(), part.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0)
-      return tl::unexpected(system_error(Errc::usage_manifest, what, errno, std::string(kAdvice)));
-    if (got == 0) return text;
-    text.append(part.data(), static_cast<std::size_t>(got));
-    if (text.size() > kMaxYamlSize)
-      return fail(Errc::usage_manifest, what + ": it has more than 1 MiB", std::string(kAdvice));
+  return other;
+}
+
+void warn_of_unknown(const ManifestReader& reader, const YamlNode& spec,
+                     const OnWarning& on_warning) {
+  static constexpr std::string_view kKnown[] = {"displayName", "description", "properties", "owner",
+                                                "access"};
+  if (!on_warning) return;
+  for (const auto& [key, value] : spec.members)
+    if (std::ranges::find(kKnown, key) == std::end(kKnown))
+      on_warning(reader.remark(value, "spec." + key, "unknown; passed over"));
+}
+
+// The one of several manifests that is an OSImage.
+Result<const Manifest*> only_image(const std::vector<Manifest>& manifests) {
+  const Manifest* image = nullptr;
+  for (const Manifest& manifest : manifests) {
+    if (manifest.kind != kKind) continue;
+    if (image != nullptr)
+      return ManifestReader(manifest).refuse(
+          manifest.root, "metadata.name",
+          fmt::format("'{}' is a second OSImage, in a second document or item; one is wanted",
+                      manifest.name));
+    image = &manifest;
   }
+  return image != nullptr ? image : &manifests.front();
+}
+
+Result<OsImage> metal3_image(Result<std::vector<Manifest>> manifests, const OnWarning& on_warning) {
+  if (!manifests) return tl::unexpected(std::move(manifests).error());
+  INGOT_TRY_ASSIGN(const Manifest* manifest, only_image(*manifests));
+  INGOT_TRY_ASSIGN(OsImage image, read_os_image(*manifest, on_warning));
+  INGOT_TRY(must_serve_metal3(image));
+  return image;
 }
 
 }  // namespace
 
-Result<OsImage> parse_os_image(std::string_view text, std::string_view file) {
-  auto parsed = parse_yaml(text);
-  if (!parsed)
-    return fail(Errc::usage_manifest, fmt::format("{}: {}", file, parsed.error().message()),
-                std::string(kAdvice));
-  const Reader reader(file);
-  const YamlNode& root = *parsed;
-  if (root.kind != YamlNode::Kind::map)
-    return reader.refuse(root, "the document",
-                         fmt::format("a map is wanted, {} is there", root.describe()));
+Result<ImageSource> read_image_source(
+    const std::function<const std::string*(std::string_view)>& find, const RefuseProperty& refuse) {
+  ImageSource source;
+  const std::string* const url = find(kImageUrl);
+  if (url == nullptr) return refuse(kImageUrl, "missing");
+  if (url->empty()) return refuse(kImageUrl, "empty");
+  if (!is_url(*url) || has_space(*url)) return refuse(kImageUrl, "not an http, https or file URL");
+  source.url = *url;
+  INGOT_TRY_ASSIGN(source.checksum, read_checksum(find, refuse));
+  return source;
+}
 
-  INGOT_TRY_ASSIGN(const YamlNode* version, reader.text(root, "apiVersion", "apiVersion"));
-  if (version->text != kApiVersion)
-    return reader.refuse(*version, "apiVersion",
-                         fmt::format("'{}' is not {}", version->text, kApiVersion));
-  INGOT_TRY_ASSIGN(const YamlNode* kind, reader.text(root, "kind", "kind"));
-  if (kind->text != kKind)
-    return reader.refuse(*kind, "kind", fmt::format("'{}' is not {}", kind->text, kKind));
+Result<OsImage> read_os_image(const Manifest& manifest, const OnWarning& on_warning) {
+  const ManifestReader reader(manifest);
+  INGOT_TRY(reader.must_be(kKind));
+  INGOT_TRY_ASSIGN(const YamlNode* spec, reader.map(manifest.root, "spec", "spec"));
 
   OsImage image;
-  INGOT_TRY_ASSIGN(const YamlNode* metadata, reader.map(root, "metadata", "metadata"));
-  INGOT_TRY_ASSIGN(const YamlNode* name, reader.text(*metadata, "name", "metadata.name"));
-  image.name = name->text;
-
-  INGOT_TRY_ASSIGN(const YamlNode* spec, reader.map(root, "spec", "spec"));
+  image.name = manifest.name;
+  image.file = manifest.file;
+  image.line = manifest.root.find("metadata")->find("name")->line;
+  INGOT_TRY_ASSIGN(image.display_name,
+                   reader.optional_text(*spec, "displayName", "spec.displayName"));
+  INGOT_TRY_ASSIGN(image.description,
+                   reader.optional_text(*spec, "description", "spec.description"));
   INGOT_TRY_ASSIGN(const YamlNode* properties, reader.map(*spec, "properties", "spec.properties"));
-  for (const auto& [key, value] : properties->members)
+  for (const auto& [key, value] : properties->members) {
     INGOT_TRY(reader.must_be_string(value, property(key)));
-  INGOT_TRY_ASSIGN(const YamlNode* url, reader.text(*properties, kUrl, property(kUrl)));
-  if (!is_url(url->text) || has_space(url->text))
-    return reader.refuse(*url, property(kUrl), "not an http, https or file URL");
-  image.url = url->text;
-  INGOT_TRY_ASSIGN(image.checksum, read_checksum(reader, *properties));
+    image.properties.push_back({key, value.text, value.line});
+  }
+  INGOT_TRY_ASSIGN(image.access, read_access(reader, *spec, on_warning));
+  warn_of_unknown(reader, *spec, on_warning);
+
+  if (properties->find(kImageUrl) == nullptr) image.other_provider = other_provider(image);
+  if (!image.other_provider.empty()) return image;
+  const auto find = [&](std::string_view key) -> const std::string* {
+    const YamlNode* node = properties->find(key);
+    return node != nullptr ? &node->text : nullptr;
+  };
+  const auto refuse = [&](std::string_view key, std::string_view why) {
+    const YamlNode* node = properties->find(key);
+    return reader.refuse(node != nullptr ? *node : *properties, property(key), why);
+  };
+  INGOT_TRY_ASSIGN(ImageSource source, read_image_source(find, refuse));
+  image.url = std::move(source.url);
+  image.checksum = std::move(source.checksum);
   return image;
 }
 
-Result<OsImage> load_os_image(const std::string& path) {
-  INGOT_TRY_ASSIGN(const std::string text, read_file(path));
-  return parse_os_image(text, path == "-" ? "standard input" : path);
+Result<OsImage> parse_os_image(std::string_view text, std::string_view file,
+                               const OnWarning& on_warning) {
+  return metal3_image(parse_manifests(text, std::string(file)), on_warning);
+}
+
+Result<OsImage> load_os_image(const std::string& path, const OnWarning& on_warning) {
+  return metal3_image(load_manifests(path), on_warning);
+}
+
+Result<void> must_serve_metal3(const OsImage& image) {
+  if (image.other_provider.empty()) return {};
+  return fail(Errc::usage_manifest,
+              fmt::format("{}:{}: OSImage '{}': only the {} provider can use this image: it has no "
+                          "{}",
+                          image.file, image.line, image.name, image.other_provider, kImageUrl),
+              "name an image for Metal3, or add Metal3's properties to this one");
 }
 
 }  // namespace ingot::agent

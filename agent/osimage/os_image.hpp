@@ -1,33 +1,71 @@
-/// OSImage manifests: which image, by which checksum, as the platform's catalog describes it.
+/// OSImage: which image, by which checksum, and who may use it, as the platform's catalog says.
 #pragma once
 
-#include <optional>
+#include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "agent/osimage/access.hpp"
+#include "agent/osimage/manifest.hpp"
 #include "disk/core/checksum.hpp"
 #include "disk/core/error.hpp"
 
 namespace ingot::agent {
 
-/// What ingot needs of an OSImage (management.loft.sh/v1). The display name, description, owner and
-/// access rules are passed over: they decide who may use an image, not what is on it.
-struct OsImage {
-  std::string name;          ///< metadata.name
-  std::string url;           ///< metal3.vcluster.com/image-url
-  ChecksumRequest checksum;  ///< …/image-checksum and …/image-checksum-type
+inline constexpr std::string_view kImageUrl = "metal3.vcluster.com/image-url";
+inline constexpr std::string_view kImageChecksum = "metal3.vcluster.com/image-checksum";
+inline constexpr std::string_view kImageChecksumType = "metal3.vcluster.com/image-checksum-type";
+
+/// A property, and the line of its manifest that it stands in.
+struct ImageProperty {
+  std::string name, value;
+  int line = 0;
 };
 
-/// Reads the text of a manifest, YAML or JSON; `file` is for messages.
-///
-/// Strict where a mistake would pick another image: exactly one document, of the right apiVersion
-/// and kind, with a name and a URL; every property a string; a checksum type that is known and does
-/// not contradict the checksum. Unknown fields and properties are passed over, as the platform adds
-/// some.
-/// Errors: usage.manifest: "FILE:LINE: spec.properties[…]: …".
-Result<OsImage> parse_os_image(std::string_view text, std::string_view file);
+/// An OSImage.
+struct OsImage {
+  std::string name;  ///< metadata.name
+  std::string display_name, description;
+  std::vector<ImageProperty> properties;  ///< all, in their order, other providers' included
+  AccessRules access;
+  std::string url;             ///< of Metal3's properties; "": it is for another provider alone
+  ChecksumRequest checksum;    ///< of Metal3's properties
+  std::string other_provider;  ///< "kubevirt": where `url` is ""
+  std::string file;            ///< where it was read, for messages
+  int line = 0;                ///< of metadata.name
+};
 
-/// Reads a manifest from a file ("-": standard input), 1 MiB at most. Errors: usage.manifest.
-Result<OsImage> load_os_image(const std::string& path);
+/// Reads one. Errors: usage.manifest. What `on_warning` is told: unknown keys in spec.
+///
+/// Strict where a mistake would pick another image: apiVersion and kind; every property a string; a
+/// URL (unless it is an image of another provider); a checksum type that is known and does not
+/// contradict the checksum; access rules.
+Result<OsImage> read_os_image(const Manifest& manifest, const OnWarning& on_warning);
+
+/// The one OSImage of a text, for Metal3; `file` is for messages. Errors: usage.manifest, also when
+/// there are several, or it is one that only another provider can use. Other kinds beside it are
+/// passed over.
+Result<OsImage> parse_os_image(std::string_view text, std::string_view file,
+                               const OnWarning& on_warning = {});
+
+/// The same of a file ("-": standard input), 1 MiB at most. Errors: usage.manifest.
+Result<OsImage> load_os_image(const std::string& path, const OnWarning& on_warning = {});
+
+/// Fails where Metal3 asks for an image that only another provider can use. Errors: usage.manifest.
+Result<void> must_serve_metal3(const OsImage& image);
+
+/// URL and checksum of Metal3's properties, which may be those of a whole chain: `refuse` makes the
+/// error of a property's name and what is wrong with it.
+using RefuseProperty =
+    std::function<tl::unexpected<Error>(std::string_view property, std::string_view why)>;
+struct ImageSource {
+  std::string url;
+  ChecksumRequest checksum;
+};
+/// Errors: those that `refuse` makes: no URL, not one of http, https or file, an empty checksum, an
+/// unknown type, a checksum that contradicts its type, a type without a checksum.
+Result<ImageSource> read_image_source(
+    const std::function<const std::string*(std::string_view)>& find, const RefuseProperty& refuse);
 
 }  // namespace ingot::agent

@@ -11,6 +11,9 @@ namespace ingot::agent {
 class EventOutlet {
  public:
   virtual ~EventOutlet() = default;
+  /// Told of the terminal event before any outlet gets it: to make sure that it cannot be lost.
+  /// Nothing but it may follow. May write a file; waits for nobody.
+  virtual void keep(const Event& /*terminal*/) {}
   /// Never waits. Nothing may follow the terminal event.
   virtual void push(Event event) = 0;
   /// To be called after the terminal event was pushed: waits, bounded, until it is delivered.

@@ -15,7 +15,7 @@ namespace ingot::agent {
 
 /// Keeps events in order for one consumer. A producer never waits: progress that nobody took yet is
 /// replaced by newer progress, and a full queue loses its oldest progress, or else its oldest
-/// event; never the terminal one, after which nothing is taken in.
+/// event; never for the terminal one, which always has room, and after which nothing is taken in.
 ///
 /// Numbers  are given when an event is taken out, so that what the consumer gets has no gaps.
 /// Threads  any number of producers, one consumer.
@@ -35,11 +35,18 @@ class EventQueue {
       closed_ = event.terminal();
       if (event.progress() && !events_.empty() && events_.back().progress())
         events_.pop_back();
-      else if (events_.size() >= kCapacity)
+      else if (events_.size() + 1 >= kCapacity && !event.terminal())
         lose_one();
       events_.push_back(std::move(event));
     }
     changed_.notify_all();
+  }
+
+  /// The number that the next event will have, if it is the terminal one and no other comes before
+  /// it: what waits has its numbers already.
+  [[nodiscard]] std::uint64_t next_seq() const {
+    const std::lock_guard lock(mutex_);
+    return next_seq_ + events_.size();
   }
 
   /// The oldest event, waiting for one until `deadline`.

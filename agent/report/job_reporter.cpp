@@ -15,6 +15,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kTick{100};
 constexpr std::chrono::milliseconds kProgressEvery{500};
+constexpr std::chrono::seconds kStatusEvery{1}, kSayEvery{10};
 constexpr std::size_t kMostLines = 100;  // waiting for a terminal that takes none
 
 }  // namespace
@@ -24,6 +25,8 @@ JobReporter::JobReporter(const ProgressCounters& counters, Options options,
     : counters_(counters),
       options_(options),
       terminal_(::isatty(options.text_fd) == 1),
+      journal_(options.text_fd == STDERR_FILENO && !options.bar && logs_to_journal()),
+      sentences_(journal_ && options.sentences),
       outlets_(std::move(outlets)),
       bar_(options.text_fd),
       thread_([this] { run(); }) {}
@@ -35,6 +38,8 @@ JobReporter::~JobReporter() {
 void JobReporter::started(const JobStart& start) {
   const std::lock_guard lock(mutex_);
   started_ = true;
+  device_ = start.device;
+  erase_ = !start.erase_method.empty();
   send(started_event(start));
 }
 
@@ -43,6 +48,7 @@ void JobReporter::on_phase(Phase phase) {
   if (phase_told_ && phase <= phase_) return;
   phase_told_ = true;
   phase_ = phase;
+  set_log_phase(name(phase));
   send(phase_event(phase));
 }
 
@@ -55,7 +61,7 @@ void JobReporter::on_stall(std::chrono::milliseconds left, bool until_deadline) 
 void JobReporter::on_retry(int attempt, const std::string& reason, std::uint64_t resume_offset) {
   const std::lock_guard lock(mutex_);
   if (options_.lines && lines_.size() < kMostLines)
-    lines_.push_back("ingot: " + retry_line(attempt, reason, resume_offset));
+    lines_.push_back(retry_line(attempt, reason, resume_offset));
   send(retry_event(attempt, reason, resume_offset));
 }
 
@@ -72,7 +78,7 @@ std::string JobReporter::retry_line(int attempt, const std::string& reason,
 
 void JobReporter::on_note(const std::string& text) {
   const std::lock_guard lock(mutex_);
-  if (options_.lines && lines_.size() < kMostLines) lines_.push_back("ingot: " + printable(text));
+  if (options_.lines && lines_.size() < kMostLines) lines_.push_back(printable(text));
   send(note_event(text));
 }
 
@@ -100,12 +106,36 @@ void JobReporter::tick(std::unique_lock<std::mutex>& lock, bool last) {
     send(progress_event(progress));
   }
   const bool draw = options_.bar && phase_told_;
+  const bool status = phase_told_ && (options_.status || sentences_);
+  const std::string text = status ? sentence(progress, device_, erase_) : std::string();
   const auto lines = std::exchange(lines_, {});
   lock.unlock();
-  for (const std::string& line : lines) bar_.print(line);
+  for (const std::string& line : lines) print(line);
   if (draw) bar_.draw(progress, now);
+  if (status) tell_status(text, progress.phase, now);
   if (last) bar_.finish();
   lock.lock();
+}
+
+void JobReporter::print(const std::string& line) {
+  if (journal_)
+    say(line);
+  else
+    bar_.print("ingot: " + line);
+}
+
+// For who sees no bar: the service manager's status, and whoever follows the journal or a console.
+void JobReporter::tell_status(const std::string& text, Phase phase, RateMeter::Time now) {
+  const bool next_phase = status_phase_ != phase;
+  status_phase_ = phase;
+  if (options_.status && (next_phase || now - status_told_ >= kStatusEvery)) {
+    status_told_ = now;
+    options_.status(text);
+  }
+  if (sentences_ && (next_phase || now - status_said_ >= kSayEvery)) {
+    status_said_ = now;
+    say(text);
+  }
 }
 
 ProgressSnapshot JobReporter::stop() {
@@ -119,10 +149,14 @@ ProgressSnapshot JobReporter::stop() {
   return view_.look(counters_, phase_, Clock::now());
 }
 
-std::vector<std::string> JobReporter::finish(const JobResult& result) {
+std::vector<std::string> JobReporter::finish(const JobResult& result,
+                                             const std::function<void()>& kept) {
   {
     const std::lock_guard lock(mutex_);
-    send(result_event(result));
+    const Event terminal = result_event(result);
+    for (const auto& outlet : outlets_) outlet->keep(terminal);
+    if (kept) kept();
+    send(terminal);
   }
   std::vector<std::string> problems;
   for (const auto& outlet : outlets_)

@@ -9,7 +9,6 @@
 #include <cstdlib>
 #include <vector>
 
-#include "agent/text/quantity.hpp"
 #include "disk/core/units.hpp"
 
 namespace ingot::agent {
@@ -47,10 +46,7 @@ std::string render_bar(const ProgressSnapshot& progress, unsigned width) {
   parts.push_back({3, progress.expected ? fmt::format("{} of {}", format_bytes(progress.received),
                                                       format_bytes(*progress.expected))
                                         : format_bytes(progress.received) + " received"});
-  if (progress.eta)
-    parts.push_back({6, *progress.eta < std::chrono::minutes(1)
-                            ? fmt::format("{} s left", progress.eta->count())
-                            : format_duration(*progress.eta) + " left"});
+  if (progress.eta) parts.push_back({6, time_left(*progress.eta)});
   parts.push_back({4, rate(progress.receive_rate)});
   parts.push_back({5, progress.phase == Phase::verify
                           ? format_bytes(progress.verified) + " compared"

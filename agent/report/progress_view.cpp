@@ -1,7 +1,12 @@
 #include "agent/report/progress_view.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
+
+#include "agent/text/quantity.hpp"
+#include "disk/core/units.hpp"
 
 namespace ingot::agent {
 namespace {
@@ -33,6 +38,46 @@ std::string_view name(Phase phase) noexcept {
       return "done";
   }
   return "connect";
+}
+
+std::string time_left(std::chrono::seconds eta) {
+  return eta < std::chrono::minutes(1) ? fmt::format("{} s left", eta.count())
+                                       : format_duration(eta) + " left";
+}
+
+std::string sentence(const ProgressSnapshot& progress, std::string_view device, bool erase) {
+  std::string text;
+  switch (progress.phase) {
+    case Phase::connect:
+      text = device.empty() ? "Connecting" : fmt::format("Connecting, to write {}", device);
+      if (erase) text = fmt::format("Looking at {}", device);
+      break;
+    case Phase::write:
+      text = fmt::format("{} {}", erase ? "Erasing" : "Writing", device);
+      break;
+    case Phase::flush:
+      text = fmt::format("Flushing {}", device);
+      break;
+    case Phase::verify:
+      text = fmt::format("Comparing {} with the image", device);
+      break;
+    case Phase::config_drive:
+      text = fmt::format("Writing the config drive to {}", device);
+      break;
+    case Phase::commit:
+      text = fmt::format("Making {} bootable", device);
+      break;
+    case Phase::done:
+      text = fmt::format("Done with {}", device);
+      break;
+  }
+  if (progress.phase == Phase::done) return text;
+  if (progress.percent) text += fmt::format(": {:.0f} %", *progress.percent);
+  // The image's bytes a second: percent and remaining time are of these as well.
+  const double rate = progress.received > 0 ? progress.receive_rate : progress.write_rate;
+  if (rate >= 1) text += fmt::format(", {}/s", format_bytes(static_cast<std::uint64_t>(rate)));
+  if (progress.eta) text += ", " + time_left(*progress.eta);
+  return text;
 }
 
 ProgressSnapshot ProgressView::look(const ProgressCounters& counters, Phase phase,

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "agent/report/rate_meter.hpp"
@@ -27,6 +28,14 @@ struct ProgressSnapshot {
   double receive_rate = 0, write_rate = 0;    ///< bytes a second, over some seconds
   std::optional<std::chrono::seconds> eta;    ///< of the transfer
 };
+
+/// "12 s left", "3:07 min left".
+[[nodiscard]] std::string time_left(std::chrono::seconds eta);
+
+/// A snapshot as one sentence for people who see no bar: "Writing /dev/sda: 42 %, 310.0 MiB/s, 12 s
+/// left". `device` may be "", where none is chosen yet; `erase`: the job writes nothing but zeros.
+[[nodiscard]] std::string sentence(const ProgressSnapshot& progress, std::string_view device,
+                                   bool erase);
 
 /// Takes snapshots in which no number goes back, whatever the counters do: a transfer that has to
 /// start over counts again what was counted before.

@@ -1,13 +1,16 @@
 #include "agent/text/text.hpp"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstdint>
+#include <cstdlib>
 #include <deque>
 #include <mutex>
 
 #include "agent/text/write_all.hpp"
+#include "disk/core/unique_fd.hpp"
 
 namespace ingot::agent {
 namespace {
@@ -83,11 +86,34 @@ std::string utf8(std::string_view text) {
   return out;
 }
 
-void say(std::string_view text) {
+namespace {
+
+// The journal has the line already: a console that is not there, or takes nothing (flow control),
+// is not waited for. Opened each time, since whoever else has it may hang it up (vhangup(2)).
+void show_on_console(const std::string& line) {
+  static const char* const path = std::getenv("INGOT_CONSOLE");
+  if (path == nullptr) return;
+  const UniqueFd console(::open(path, O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
+  if (console && ::isatty(console.get()) == 1)
+    write_all(console.get(), line, std::chrono::milliseconds(0));
+}
+
+}  // namespace
+
+void say(std::string_view text, Severity severity, std::string_view error_code) {
   constexpr std::chrono::seconds kPatience{10};
-  const std::string line = "ingot: " + printable(text) + '\n';
+  const std::string shown = printable(text);
+  const std::string line = "ingot: " + shown + '\n';
   said().add(line);
+  if (logs_to_journal() && send_to_journal(severity, shown, error_code)) {
+    show_on_console(line);
+    return;
+  }
   write_all(STDERR_FILENO, line, kPatience);
+}
+
+void say(std::string_view text) {
+  say(text, text.starts_with("warning: ") ? Severity::warning : Severity::info);
 }
 
 std::string said_lately() {

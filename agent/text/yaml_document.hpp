@@ -1,4 +1,4 @@
-/// One YAML (or JSON) document as a small tree with line numbers. The only wrapper of yaml-cpp.
+/// YAML (or JSON) documents as small trees with line numbers. The only wrapper of yaml-cpp.
 #pragma once
 
 #include <cstddef>
@@ -19,6 +19,9 @@ struct YamlNode {
   int line = 0;         ///< from 1
   std::string text;     ///< scalar: its value
   bool string = false;  ///< scalar: quoted, tagged !!str, or nothing else by YAML 1.2's core schema
+  bool plain = false;   ///< scalar: written without quotes and tag; YAML 1.1 may take it otherwise
+  bool plain_key = false;           ///< as the value of a map: its key was plain
+  std::string tag;                  ///< "tag:yaml.org,2002:binary", "!mine"; "": none, or !!str
   std::vector<YamlMember> members;  ///< map, in order, keys unique
   std::vector<YamlNode> items;      ///< sequence
 
@@ -42,6 +45,15 @@ struct YamlMember {
 /// take another one, and keys that are not strings.
 /// Errors: usage.manifest, beginning with "line N: ".
 Result<YamlNode> parse_yaml(std::string_view text);
+
+/// The same of a text of several documents, separated by "---": at least one. Empty documents are
+/// passed over; the limits are for all of them together.
+Result<std::vector<YamlNode>> parse_yaml_documents(std::string_view text);
+
+/// The same of a document that somebody wrote for another program, such as cloud-init, and that is
+/// written out again: anchors are accepted, and each alias becomes a copy of what it names. Keys
+/// may be any scalars. The limits hold for the copies too, kMaxYamlSize for the text in them.
+Result<YamlNode> parse_foreign_yaml(std::string_view text);
 
 inline constexpr std::size_t kMaxYamlSize = 1024 * 1024;
 

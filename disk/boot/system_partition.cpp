@@ -4,9 +4,8 @@
 #include <fmt/format.h>
 #include <strings.h>
 
-#include <memory>
-
 #include "disk/core/units.hpp"
+#include "disk/inventory/blkid_probe.hpp"
 
 namespace ingot::disk {
 namespace {
@@ -16,11 +15,6 @@ constexpr int kMbrType = 0xef;
 constexpr int kPrimaries = 4;
 constexpr std::size_t kMost = 16;            // a disk has one, or two of a mirror
 constexpr std::uint64_t kBlkidSector = 512;  // libblkid's unit, whatever the disk's sectors are
-
-struct FreeProbe {
-  void operator()(blkid_probe probe) const noexcept { blkid_free_probe(probe); }
-};
-using Probe = std::unique_ptr<blkid_struct_probe, FreeProbe>;
 
 bool same_text(const char* one, const char* other) {
   return one != nullptr && other != nullptr && ::strcasecmp(one, other) == 0;
@@ -51,12 +45,7 @@ bool has_signature(blkid_parttable table) {
 
 Result<std::vector<SystemPartition>> find_system_partitions(int fd, const std::string& uuid,
                                                             const std::string& device) {
-  const Probe probe(blkid_new_probe());
-  if (!probe || blkid_probe_set_device(probe.get(), fd, 0, 0) != 0)
-    return fail(Errc::device_unsuitable, device + ": its partition table cannot be read",
-                "check the disk's health (dmesg)");
-  blkid_probe_enable_superblocks(probe.get(), 0);
-  blkid_probe_enable_partitions(probe.get(), 1);
+  INGOT_TRY_ASSIGN(const BlkidProbe probe, probe_partitions_of(fd, device));
   const auto size = static_cast<std::uint64_t>(blkid_probe_get_size(probe.get()));
   blkid_partlist list = blkid_probe_get_partitions(probe.get());
   blkid_parttable table = list != nullptr ? blkid_partlist_get_table(list) : nullptr;

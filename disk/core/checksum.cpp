@@ -7,6 +7,7 @@
 #include <string>
 
 #include "disk/core/digest_names.hpp"
+#include "disk/core/lower_case.hpp"
 #include "disk/core/printable.hpp"
 
 namespace ingot {
@@ -19,13 +20,6 @@ std::string_view trimmed(std::string_view text) {
   const auto first = text.find_first_not_of(kSpace);
   if (first == std::string_view::npos) return {};
   return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
 }
 
 std::string quoted(std::string_view text) {
@@ -47,7 +41,7 @@ std::string_view name(DigestType type) noexcept {
 }
 
 Result<Digest> parse_checksum(std::string_view text, std::optional<DigestType> declared) {
-  const std::string all = lower(trimmed(text));
+  const std::string all = lower_case(trimmed(text));
   std::string hex = all;
   std::optional<DigestType> prefix;
   if (const auto colon = all.find(':'); colon != std::string::npos) {
@@ -107,7 +101,7 @@ Result<Digest> parse_checksum(std::string_view text, std::optional<DigestType> d
 }
 
 Result<std::optional<DigestType>> parse_digest_type(std::string_view text) {
-  const std::string type = lower(trimmed(text));
+  const std::string type = lower_case(trimmed(text));
   if (type.empty() || type == "auto") return std::optional<DigestType>();
   for (const auto known : kDigestTypes)
     if (type == name(known)) return std::optional(known);

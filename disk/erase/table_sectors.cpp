@@ -50,9 +50,9 @@ std::optional<Entry> extended_of(const Record& record) {
   return std::nullopt;
 }
 
-class Region {
+class SectorRange {
  public:
-  Region(int fd, std::uint64_t from, std::uint64_t length, std::uint32_t sector)
+  SectorRange(int fd, std::uint64_t from, std::uint64_t length, std::uint32_t sector)
       : fd_(fd), from_(from), length_(length), sector_(sector) {}
 
   void extended_boot_records(std::vector<TableSector>& into) const {
@@ -100,11 +100,11 @@ class Region {
 std::vector<TableSector> table_sectors(int fd, std::uint64_t from, std::uint64_t length,
                                        std::uint32_t sector) {
   std::vector<TableSector> found;
-  const Region own(fd, from, length, sector);
+  const SectorRange own(fd, from, length, sector);
   own.extended_boot_records(found);
   own.other_gpt_header(found);
   // A GPT may have been made for the other kind of disk.
-  Region(fd, from, length, sector == 512 ? 4096 : 512).other_gpt_header(found);
+  SectorRange(fd, from, length, sector == 512 ? 4096 : 512).other_gpt_header(found);
   return found;
 }
 

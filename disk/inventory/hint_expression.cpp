@@ -104,7 +104,7 @@ std::optional<HintTokens> read_unary(std::string_view text) {
 }
 
 // As urllib's quote(): everything but letters, digits and these.
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   constexpr std::string_view kSafe = "_.-~/";
   std::string out;
   for (const char c : text) {
@@ -219,9 +219,9 @@ std::optional<HintTokens> split_hint(std::string_view expression) {
 std::optional<std::string> normalize_hint(std::string_view expression) {
   const auto parts = split_hint(expression);
   if (!parts) return std::nullopt;
-  if (parts->op.empty()) return quoted(parts->values.front());
+  if (parts->op.empty()) return in_quotes(parts->values.front());
   std::string text;
-  for (const std::string& value : parts->values) text += parts->op + " " + quoted(value) + " ";
+  for (const std::string& value : parts->values) text += parts->op + " " + in_quotes(value) + " ";
   text.pop_back();
   return text;
 }

@@ -1,54 +1,43 @@
 #include "disk/inventory/table_probe.hpp"
 
-#include <blkid.h>
+#include <blkid/blkid.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <condition_variable>
-#include <memory>
 #include <mutex>
 #include <system_error>
 #include <thread>
 
 #include "disk/core/unique_fd.hpp"
 #include "disk/inventory/attribute.hpp"
+#include "disk/inventory/blkid_probe.hpp"
 
 namespace ingot::disk {
 namespace {
 
 constexpr std::size_t kAtOnce = 64;  // threads
 
-struct FreeProbe {
-  void operator()(blkid_probe probe) const { blkid_free_probe(probe); }
-};
-using Probe = std::unique_ptr<blkid_struct_probe, FreeProbe>;
-
-std::string value_of(blkid_probe probe, const char* name) {
-  const char* value = nullptr;
-  if (blkid_probe_lookup_value(probe, name, &value, nullptr) != 0 || value == nullptr) return {};
-  return clean_text(value);
-}
-
 // The table comes first and alone: an ISO 9660 image that boots from disks has both, and what
 // makes it a disk is the table.
 TableProbe probe_fd(int fd) {
   constexpr int kFound = 0, kSeveral = -2;
   TableProbe found;
-  const Probe probe(blkid_new_probe());
-  if (!probe || blkid_probe_set_device(probe.get(), fd, 0, 0) != 0) return found;
+  const BlkidProbe probe = probe_of(fd);
+  if (!probe) return found;
   blkid_probe_enable_superblocks(probe.get(), 0);
   blkid_probe_enable_partitions(probe.get(), 1);
   if (blkid_do_safeprobe(probe.get()) == kFound) {
-    found.table = value_of(probe.get(), "PTTYPE");
-    found.id = value_of(probe.get(), "PTUUID");
+    found.table = clean_text(value_of(probe, "PTTYPE"));
+    found.id = clean_text(value_of(probe, "PTUUID"));
   }
   if (!found.table.empty()) return found;
   blkid_probe_enable_partitions(probe.get(), 0);
   blkid_probe_enable_superblocks(probe.get(), 1);
   blkid_probe_set_superblocks_flags(probe.get(), BLKID_SUBLKS_TYPE);
   const int superblock = blkid_do_safeprobe(probe.get());
-  if (superblock == kFound) found.table = value_of(probe.get(), "TYPE");
+  if (superblock == kFound) found.table = clean_text(value_of(probe, "TYPE"));
   if (superblock == kSeveral) found.table = "ambiguous";
   return found;
 }

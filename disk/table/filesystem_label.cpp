@@ -3,10 +3,10 @@
 #include <blkid/blkid.h>
 
 #include <algorithm>
-#include <memory>
 #include <vector>
 
 #include "disk/core/units.hpp"
+#include "disk/inventory/blkid_probe.hpp"
 #include "disk/read_target.hpp"
 #include "disk/table/shadow_disk.hpp"
 
@@ -16,11 +16,6 @@ namespace {
 // Superblocks with a label lie in the first 68 KiB; ISO 9660 has its own at 32 KiB, FAT its root
 // directory, which may hold the label, behind its tables.
 constexpr std::uint64_t kProbed = 256 * KiB;
-
-struct FreeProbe {
-  void operator()(blkid_probe probe) const noexcept { blkid_free_probe(probe); }
-};
-using Probe = std::unique_ptr<blkid_struct_probe, FreeProbe>;
 
 }  // namespace
 
@@ -40,15 +35,12 @@ Result<std::string> filesystem_label(const Partition& partition, std::uint32_t s
   std::vector<std::byte> bytes(length);
   INGOT_TRY(read(partition.offset, bytes));
   INGOT_TRY(copy.put(0, bytes));
-  const Probe probe(blkid_new_probe());
-  if (!probe || blkid_probe_set_device(probe.get(), copy.fd(), 0, 0) != 0) return std::string();
+  const BlkidProbe probe = probe_of(copy.fd());
+  if (!probe) return std::string();
   blkid_probe_enable_superblocks(probe.get(), 1);
   blkid_probe_set_superblocks_flags(probe.get(), BLKID_SUBLKS_LABEL | BLKID_SUBLKS_TYPE);
   if (blkid_do_safeprobe(probe.get()) != 0) return std::string();
-  const char* label = nullptr;
-  if (blkid_probe_lookup_value(probe.get(), "LABEL", &label, nullptr) != 0 || label == nullptr)
-    return std::string();
-  std::string text(label);
+  std::string text = value_of(probe, "LABEL");
   while (!text.empty() && text.back() == ' ') text.pop_back();
   return text;
 }

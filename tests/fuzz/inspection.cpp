@@ -4,11 +4,11 @@
 #include <span>
 #include <string>
 
-#include "agent/ironic/bmc.hpp"
-#include "agent/ironic/dmi.hpp"
-#include "agent/ironic/kernel_text.hpp"
 #include "agent/ironic/lldp.hpp"
 #include "agent/ironic/log_redaction.hpp"
+#include "agent/machine/bmc.hpp"
+#include "agent/machine/dmi.hpp"
+#include "agent/machine/kernel_text.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
 using namespace ingot;  // NOLINT: a test program of its own

@@ -55,7 +55,7 @@ class Outcome:
         self.code = code
         self.out = out
         self.err = err
-        self.events = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+        self.events = [json.loads(line) for line in out.splitlines() if line.startswith('{"event"')]
 
     @property
     def result(self):

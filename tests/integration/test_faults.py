@@ -4,9 +4,12 @@ import os
 import unittest
 
 import rig
+import together
+
+load_tests = together.at_once(4)
 
 # Tight, so that a test of patience is short; the defaults are minutes.
-PATIENCE = ["--connect-timeout", "2", "--stall-timeout", "1", "--retry-deadline", "4"]
+PATIENCE = ["--connect-timeout", "2", "--stall-timeout", "2", "--retry-deadline", "4"]
 
 # What is to end with the right bytes. {half} is a byte in the middle of the file.
 SURVIVED = {
@@ -56,8 +59,12 @@ class Faults(rig.Case):
         super().setUp()
         self.raw = self.disk_image(size=24 * rig.MIB)
         self.size = os.path.getsize(self.raw)
-        self.images = {"raw": self.raw, "qcow2": self.qcow2(self.raw), "compressed": self.qcow2(self.raw, "-c", name="c.qcow2")}
         self.server = self.fault_server()
+
+    def image(self, kind):
+        if kind == "raw":
+            return self.raw
+        return self.qcow2(self.raw, *(["-c"] if kind == "compressed" else []))
 
     def query(self, text, image):
         # A fault is counted by its whole URL, so each test gets one of its own.
@@ -65,56 +72,83 @@ class Faults(rig.Case):
         half = os.path.getsize(image) // 2
         return f"{text.format(half=half)}&case={self.number}"
 
-    def test_survived(self):
-        for kind, image in self.images.items():
-            device = self.loop(self.size + 4 * rig.MIB, fill=7)
-            for name, text in SURVIVED.items():
-                with self.subTest(kind=kind, fault=name):
-                    url = f"{self.server}/{os.path.basename(image)}?{self.query(text, image)}"
-                    outcome = self.write(url, device, "--image-checksum", rig.digest(image), *PATIENCE)
-                    self.assertEqual(outcome.code, 0, outcome)
-                    self.assert_disk_is(device, self.raw)
-                    if "times=" in text:
-                        self.assertTrue([e for e in outcome.events if e["event"] == "retry"], outcome)
+    def survives(self, kind):
+        image = self.image(kind)
+        device = self.loop(self.size + 4 * rig.MIB, fill=7)
+        for name, text in SURVIVED.items():
+            with self.subTest(fault=name):
+                url = f"{self.server}/{os.path.basename(image)}?{self.query(text, image)}"
+                outcome = self.write(url, device, "--image-checksum", rig.digest(image), *PATIENCE)
+                self.assertEqual(outcome.code, 0, outcome)
+                self.assert_disk_is(device, self.raw)
+                if "times=" in text:
+                    self.assertTrue([e for e in outcome.events if e["event"] == "retry"], outcome)
 
-    def test_refused(self):
-        for kind, image in self.images.items():
-            for name, (text, error_class, code) in REFUSED.items():
-                with self.subTest(kind=kind, fault=name):
-                    device = self.loop(self.size + 4 * rig.MIB)
-                    url = f"{self.server}/{os.path.basename(image)}?{self.query(text, image)}"
-                    outcome = self.write(url, device, "--image-checksum", rig.digest(image), *PATIENCE, timeout=30)
-                    self.assertEqual((outcome.error_class, outcome.code), (error_class, code), outcome)
-                    self.assert_not_bootable(device)
+    def is_refused(self, kind):
+        image = self.image(kind)
+        for name, (text, error_class, code) in REFUSED.items():
+            with self.subTest(fault=name):
+                device = self.loop(self.size + 4 * rig.MIB)
+                url = f"{self.server}/{os.path.basename(image)}?{self.query(text, image)}"
+                outcome = self.write(url, device, "--image-checksum", rig.digest(image), *PATIENCE, timeout=30)
+                self.assertEqual((outcome.error_class, outcome.code), (error_class, code), outcome)
+                self.assert_not_bootable(device)
 
-    def test_replaced_under_way(self):
-        # The first answer breaks off half-way; by the second, the file is another one of the same length.
-        for kind, image in self.images.items():
-            for insecure in (False, True):
-                with self.subTest(kind=kind, insecure=insecure):
-                    name = f"replaced-{kind}-{insecure}"
-                    with open(image, "rb") as file:
-                        content = file.read()
-                    with open(self.path(name), "wb") as file:
-                        file.write(content)
-                    device = self.loop(self.size)
-                    checksum = ["--insecure-no-checksum"] if insecure else ["--image-checksum", rig.digest(image)]
-                    half = len(content) // 2
-                    process = self.start("write", "--image-url", f"{self.server}/{name}?reset=1&times=1&at={half}&rate=6000000",
-                                         "--device", device, "--yes", "--progress", "json", *checksum, *PATIENCE)
-                    for line in process.stdout:
-                        if '"phase":"write"' in line:
-                            break
-                    with open(self.path("new"), "wb") as file:
-                        file.write(bytes([content[0] ^ 1]) + content[1:])
-                    os.replace(self.path("new"), self.path(name))
-                    out, err = process.communicate(timeout=30)
-                    self.assertIn('"code":"source.changed"', out, err)
-                    self.assertEqual(process.returncode, 3)
-                    self.assert_not_bootable(device)
+    def replaced_under_way(self, kind):
+        """The first answer breaks off half-way; by the second, the file is another one of the same length."""
+        image = self.image(kind)
+        for insecure in (False, True):
+            with self.subTest(insecure=insecure):
+                name = f"replaced-{insecure}"
+                with open(image, "rb") as file:
+                    content = file.read()
+                with open(self.path(name), "wb") as file:
+                    file.write(content)
+                device = self.loop(self.size)
+                checksum = ["--insecure-no-checksum"] if insecure else ["--image-checksum", rig.digest(image)]
+                half = len(content) // 2
+                process = self.start("write", "--image-url", f"{self.server}/{name}?reset=1&times=1&at={half}&rate=6000000",
+                                     "--device", device, "--yes", "--progress", "json", *checksum, *PATIENCE)
+                for line in process.stdout:
+                    if '"phase":"write"' in line:
+                        break
+                with open(self.path("new"), "wb") as file:
+                    file.write(bytes([content[0] ^ 1]) + content[1:])
+                os.replace(self.path("new"), self.path(name))
+                out, err = process.communicate(timeout=30)
+                self.assertIn('"code":"source.changed"', out, err)
+                self.assertEqual(process.returncode, 3)
+                self.assert_not_bootable(device)
+
+    def test_survived_raw(self):
+        self.survives("raw")
+
+    def test_survived_qcow2(self):
+        self.survives("qcow2")
+
+    def test_survived_compressed(self):
+        self.survives("compressed")
+
+    def test_refused_raw(self):
+        self.is_refused("raw")
+
+    def test_refused_qcow2(self):
+        self.is_refused("qcow2")
+
+    def test_refused_compressed(self):
+        self.is_refused("compressed")
+
+    def test_replaced_raw(self):
+        self.replaced_under_way("raw")
+
+    def test_replaced_qcow2(self):
+        self.replaced_under_way("qcow2")
+
+    def test_replaced_compressed(self):
+        self.replaced_under_way("compressed")
 
     def test_resumed_at_the_byte(self):
-        image = self.images["compressed"]
+        image = self.image("compressed")
         url = f"{self.server}/{os.path.basename(image)}?{self.query('reset=1&times=1&at={half}', image)}"
         device = self.loop(self.size)
         outcome = self.write(url, device, "--image-checksum", rig.digest(image), *PATIENCE)
@@ -125,7 +159,7 @@ class Faults(rig.Case):
         self.assertEqual(outcome.result["bytes_received"], os.path.getsize(image))
 
     def test_mirrors(self):
-        image = self.images["compressed"]
+        image = self.image("compressed")
         name = os.path.basename(image)
         good = f"{self.server}/{name}?case=good"
         device = self.loop(self.size)

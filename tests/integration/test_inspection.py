@@ -113,7 +113,7 @@ class Inspection(rig.Case):
         """Starts a journal and writes lines to it."""
         daemon = subprocess.Popen(self.inside("/lib/systemd/systemd-journald"), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self.addCleanup(self._stop, daemon)
-        end = time.monotonic() + 10
+        end = time.monotonic() + 30
         while subprocess.run(self.inside("systemd-cat", "true"), capture_output=True).returncode != 0:
             self.assertLess(time.monotonic(), end, "no journal")
             time.sleep(0.05)

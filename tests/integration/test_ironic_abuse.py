@@ -346,7 +346,7 @@ class Leaving(rig.Case):
         begin = time.monotonic()
         agent.process.terminate()
         agent.wait()
-        self.assertLess(time.monotonic() - begin, 3, agent.log())
+        self.assertLess(time.monotonic() - begin, 15, agent.log())
 
 
 if __name__ == "__main__":

@@ -132,9 +132,15 @@ class Proxies(Machine):
         self.assertEqual({status for status, _ in beats}, {202})
         # Seconds apart, so that none could use the connection of another.
         self.assertEqual(len({connection for _, connection in beats}), len(beats), up)
-        down = self.nginx_between.requests(self.callback_port)
+        give_up = time.monotonic() + 10
+        while True:
+            down = self.nginx_between.requests(self.callback_port)
+            posted = sum(method == "POST" for method, *_ in down)
+            if posted == len(self.commands()) or time.monotonic() > give_up:  # the log is written after the answer
+                break
+            time.sleep(0.1)
         self.assertEqual({(path, status) for _, path, status, _ in down}, {("/v1/commands/", 200)})
-        self.assertEqual(sum(method == "POST" for method, *_ in down), len(self.commands()))
+        self.assertEqual(posted, len(self.commands()))
 
     def test_deploy_with_tls_behind_the_proxy(self):
         self.deploy_through(tls=True)

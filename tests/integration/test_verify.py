@@ -389,9 +389,11 @@ class Verify(rig.Case):
         device = self.written(self.raw, self.size)
         process = self.start("verify", "--image-url", f"{server}/{os.path.basename(self.raw)}?rate=2000000",
                              "--image-checksum", rig.digest(self.raw), "--device", device, "--progress", "json")
-        time.sleep(1)
+        for line in process.stdout:
+            if '"event":"progress"' in line:
+                break
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=30)
         outcome = rig.Outcome(process.returncode, out, err)
         self.assertEqual((outcome.code, outcome.result["status"]), (130, "cancelled"), outcome)
 

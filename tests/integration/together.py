@@ -1,6 +1,7 @@
 """Runs the tests of a module at once, for tests that wait for clocks more than they compute.
 
     load_tests = together.load_tests
+    load_tests = together.at_once(4)       # no more than four, for tests that compute as well
 
 Every test keeps what unittest gives it (its own fixtures, subtests, a traceback); what is told of them comes when all have
 ended, in their order. A test named on the command line runs alone, as usual.
@@ -32,24 +33,30 @@ for _name in ("startTest", "stopTest", "addSuccess", "addError", "addFailure", "
     setattr(Recorder, _name, _recording(_name))
 
 
-def _cases(suite):
+def cases(suite):
+    """The tests in it, and in the suites in it."""
     for test in suite:
         if isinstance(test, unittest.TestSuite):
-            yield from _cases(test)
+            yield from cases(test)
         else:
             yield test
 
 
 class Together(unittest.TestSuite):
-    """All tests of a module, each in a thread of its own; setUpModule before, its clean-ups behind. No class fixtures."""
+    """All tests of a module, `most` at once, each in a thread of its own; setUpModule before, its clean-ups behind. No class
+    fixtures."""
+
+    def __init__(self, tests, most):
+        super().__init__(tests)
+        self.most = most
 
     def run(self, result, debug=False):
-        cases = list(_cases(self))
-        module = sys.modules[type(cases[0]).__module__]
+        tests = list(cases(self))
+        module = sys.modules[type(tests[0]).__module__]
         try:
-            module.setUpModule()
-            with concurrent.futures.ThreadPoolExecutor(len(cases)) as threads:
-                for recorder in threads.map(self._run_one, cases):
+            getattr(module, "setUpModule", lambda: None)()
+            with concurrent.futures.ThreadPoolExecutor(self.most or len(tests)) as threads:
+                for recorder in threads.map(self._run_one, tests):
                     recorder.replay(result)
         finally:
             unittest.case.doModuleCleanups()
@@ -62,5 +69,9 @@ class Together(unittest.TestSuite):
         return recorder
 
 
-def load_tests(_loader, tests, _pattern):
-    return unittest.TestSuite([Together(_cases(tests))])
+def at_once(most):
+    """A module's load_tests; `most` is None for all of them."""
+    return lambda _loader, tests, _pattern: unittest.TestSuite([Together(cases(tests), most)])
+
+
+load_tests = at_once(None)

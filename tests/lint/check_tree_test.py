@@ -77,7 +77,7 @@ class CheckTree(unittest.TestCase):
             with self.subTest(room=room, target=target):
                 self.only("layering", files={f"agent/{room}/x.cpp": f'#include "{target}"\n'})
 
-    def test_rooms_to_come(self):
+    def test_rooms_that_ask(self):
         for room, target in (("ironic", "imaging/source.hpp"), ("ironic", "agent/cli/c.hpp"),
                              ("provision", "disk/claim.hpp"), ("controller", "agent/job/a.hpp")):
             with self.subTest(room=room, target=target):
@@ -110,6 +110,12 @@ class CheckTree(unittest.TestCase):
 
     def test_leftovers(self):
         self.only("leftovers", files={"disk/x.cpp": "// TO" + "DO later\n"})
+
+    def test_constants(self):
+        one = "namespace ingot::disk {\ninline constexpr int kMost = 1;\n}\n"
+        self.only("constants", files={"disk/x.hpp": one, "disk/y.hpp": one})
+        elsewhere = one.replace("ingot::disk", "ingot::imaging")
+        self.assertEqual(self.breaches(files={"disk/x.hpp": one, "imaging/y.hpp": elsewhere}), [])
 
     def test_links(self):
         self.only("links", files={"disk/README.md": "[gone](../docs/gone.md)\n"})

@@ -82,6 +82,16 @@ class Gone(Exception):
     """The connection is to be closed now."""
 
 
+def unread(port, peer_port):
+    """Bytes that the socket on `port` of this machine has received and its owner has not read (proc_net_tcp.txt)."""
+    with open("/proc/net/tcp") as file:
+        for line in file.read().splitlines()[1:]:
+            _, local, remote, _, queues = line.split()[:5]
+            if (int(local.split(":")[1], 16), int(remote.split(":")[1], 16)) == (port, peer_port):
+                return int(queues.split(":")[1], 16)
+    return 0
+
+
 class Connection:
     def __init__(self, sock, server):
         self.sock, self.server = sock, server
@@ -103,6 +113,15 @@ class Connection:
 
     def send(self, data):
         self.sock.sendall(data)
+
+    def wait_until_read(self, seconds=3):
+        """Until the client, which is on this machine, has read what was sent: a reset throws away what it has not."""
+        here, there = self.sock.getsockname()[1], self.sock.getpeername()[1]
+        give_up = time.monotonic() + seconds
+        while time.monotonic() < give_up:
+            time.sleep(0.02)
+            if not unread(there, here):
+                return
 
     def reset(self):
         raw = self.sock
@@ -342,7 +361,7 @@ class Connection:
         if stop is not None:
             self.strike()
             if fatal == "reset":
-                time.sleep(0.05)  # else what was sent may be thrown away with the connection
+                self.wait_until_read()
                 self.reset()
             if fatal == "stall":
                 self.wait(float(q["stall"]))

@@ -9,8 +9,8 @@
 #include <iterator>
 #include <string>
 
-#include "agent/ironic/base64.hpp"
 #include "agent/ironic/inspection_body.hpp"
+#include "agent/text/base64.hpp"
 
 namespace json = boost::json;
 using namespace ingot;

@@ -232,7 +232,7 @@ TEST_F(Machine, WhatDoesNotAnswerIsListedAllTheSame) {
   ASSERT_TRUE(disk) << disk.error().message();
   EXPECT_EQ(disk->size, 8 * MiB);
   // Until its thread has let go of the device it cannot be detached for good.
-  for (int i = 0; i < 100 && describe(loop.path()).table != "gpt"; ++i) ::usleep(10'000);
+  for (int i = 0; i < 1000 && describe(loop.path()).table != "gpt"; ++i) ::usleep(10'000);
 }
 
 }  // namespace

@@ -83,7 +83,7 @@ TEST_F(SourceFlowTest, CancelledBeforeTheFirstAnswer) {
     canceller.join();
     ASSERT_FALSE(opened);
     EXPECT_EQ(opened.error().code(), Errc::cancelled) << opened.error().message();
-    EXPECT_LT(std::chrono::steady_clock::now() - start, 1100ms);
+    EXPECT_LT(std::chrono::steady_clock::now() - start, 10s);
   }
 }
 
@@ -93,7 +93,7 @@ TEST_F(SourceFlowTest, CancelledWithAFullQueue) {
   const auto start = std::chrono::steady_clock::now();
   fetch.stop().request_stop();
   EXPECT_FALSE(fetch.all());
-  EXPECT_LT(std::chrono::steady_clock::now() - start, 1s);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 10s);
 }
 
 TEST_F(SourceFlowTest, DestroyedAtAnyPointWithoutCancelling) {
@@ -112,7 +112,7 @@ TEST_F(SourceFlowTest, DestroyedAtAnyPointWithoutCancelling) {
       (void)tap.next();
       std::this_thread::sleep_for(50ms);
     }
-    EXPECT_LT(std::chrono::steady_clock::now() - start, 1s) << query;
+    EXPECT_LT(std::chrono::steady_clock::now() - start, 10s) << query;
   }
 }
 
@@ -187,7 +187,7 @@ TEST_F(SourceFlowTest, ARangeReadIsCancelled) {
   Bytes part(100'000);
   const auto start = std::chrono::steady_clock::now();
   const auto read = fetch.stream().ranges()->read(950'000, part);
-  EXPECT_LT(std::chrono::steady_clock::now() - start, 1s);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 10s);
   canceller.join();
   ASSERT_FALSE(read);
   EXPECT_EQ(read.error().code(), Errc::cancelled);

@@ -217,6 +217,13 @@ TEST(Cli, WhereTheAgentListens) {
     expect_refused({"agent", "--listen", where}, Errc::usage_option, "ADDR:PORT");
   for (const std::string where : {"localhost:99", "1.2.3:99", "[x%eth0]:99"})
     expect_refused({"agent", "--listen", where}, Errc::usage_option, "is no IP address");
+  for (const char* command : {"agent", "provision"})
+    expect_refused({command, "--mac", "52:54:00:aa:00:0g"}, Errc::usage_option,
+                   "is no MAC address");
+  const auto dashed = parse_command_line({"agent", "--mac", "52-54-00-AA-00-01"});
+  ASSERT_TRUE(dashed) << dashed.error().message();
+  EXPECT_EQ(std::get<AgentCommandOptions>(*dashed).macs,
+            std::vector<std::string>{"52:54:00:aa:00:01"});
 }
 
 TEST(Cli, RefusalsKeepSecrets) {
@@ -239,9 +246,8 @@ TEST(Cli, HelpTeaches) {
   };
   EXPECT_EQ(text({"--version"}).rfind("ingot ", 0), 0U);
   const std::string top = text({"--help"});
-  for (const char* part : {"write", "image-info", "Exit codes:", "130"})
+  for (const char* part : {"write", "image-info", "resolve", "Exit codes:", "9    access", "130"})
     EXPECT_NE(top.find(part), std::string::npos) << part;
-  EXPECT_EQ(top.find("resolve"), std::string::npos) << "a command that does not exist";
   const std::string help = text({"write", "--help"});
   for (const char* part : {"Examples:", "Environment:", "Exit codes:", "--osimage", "--image-url",
                            "--report-url", "https_proxy", "SHA256SUMS"})
@@ -256,6 +262,39 @@ TEST(Cli, ImageInfo) {
   EXPECT_TRUE(std::get<ImageInfoOptions>(*command).json);
   expect_refused({"image-info"}, Errc::usage_option, "no image");
   expect_refused({"image-info", "a", "-o", "xml"}, Errc::usage_option, "xml");
+}
+
+TEST(Cli, Resolve) {
+  const auto command = parse_command_line({"resolve", "--catalog", "c", "--machine", "m.yaml",
+                                           "--node-type", "large", "--user", "me", "--team", "a",
+                                           "--team", "b", "--for", "ironic", "-o", "json"});
+  ASSERT_TRUE(command) << command.error().message();
+  const auto& options = std::get<ResolveOptions>(*command);
+  EXPECT_EQ(options.catalog, "c");
+  EXPECT_EQ(options.machine, "m.yaml");
+  EXPECT_EQ(options.node_type, "large");
+  EXPECT_EQ(options.user, "me");
+  EXPECT_EQ(options.teams, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(options.target, ResolveOptions::For::ironic);
+  EXPECT_EQ(options.provider, "metal3");
+  EXPECT_TRUE(options.json);
+  const auto from_api = parse_command_line(
+      {"resolve", "--catalog", "kubeconfig:", "--osimage", "a", "--kubeconfig", "k", "--context",
+       "c", "--token-file", "t", "--client-cert", "x", "--client-key", "y", "--ca-cert", "z"});
+  ASSERT_TRUE(from_api) << from_api.error().message();
+  const auto& api = std::get<ResolveOptions>(*from_api).api;
+  EXPECT_EQ(api.kubeconfig + api.context + api.token_file + api.client_cert_file +
+                api.client_key_file + api.ca_file,
+            "kctxyz");
+  EXPECT_FALSE(api.tls_insecure);
+  expect_refused({"resolve", "--osimage", "a"}, Errc::usage_option, "--catalog");
+  expect_refused({"resolve", "--catalog", "c"}, Errc::usage_option, "nothing to resolve");
+  expect_refused({"resolve", "--catalog", "c", "--osimage", "a", "--machine", "m"},
+                 Errc::usage_option, "alone");
+  expect_refused({"resolve", "--catalog", "c", "--osimage", "a", "-o", "text"}, Errc::usage_option,
+                 "neither yaml nor json");
+  expect_refused({"resolve", "--catalog", "c", "--osimage", "a", "--for", "maas"},
+                 Errc::usage_option, "deploy-request, metal3, ironic");
 }
 
 TEST(Cli, JsonProgressIsSeenInWrongCommandLines) {

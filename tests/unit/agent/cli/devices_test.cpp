@@ -150,7 +150,7 @@ TEST(Devices, TheTableLinesUpWithLettersOfSeveralBytesAndKeepsEscapesOut) {
 
 TEST(Devices, NoDisksAreSaid) {
   EXPECT_EQ(to_text({}), "This machine has no disks.\n");
-  EXPECT_EQ(to_json({}), R"({"disks":[]})");
+  EXPECT_EQ(to_json(DeviceReport{}), R"({"disks":[]})");
 }
 
 TEST(Devices, TheChoiceOfHints) {

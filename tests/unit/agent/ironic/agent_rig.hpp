@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "agent/ironic/command_table.hpp"
-#include "agent/ironic/json_text.hpp"
 #include "agent/ironic/node_state.hpp"
 #include "agent/ironic/rest_api.hpp"
+#include "agent/text/json_object.hpp"
 #include "tests/unit/agent/ironic/waiting.hpp"
 
 namespace ingot::test {
@@ -34,9 +34,9 @@ class AgentRig {
   static std::string with_token(const std::string& target) {
     return target + (target.find('?') == std::string::npos ? "?" : "&") + "agent_token=" + kToken;
   }
-  agent::HttpAnswer get(const std::string& target) { return api.answer("GET", target, ""); }
+  agent::HttpAnswer get(const std::string& target) { return api.answer({"GET", target, ""}); }
   agent::HttpAnswer post(const std::string& body, const std::string& query = "wait=false") {
-    return api.answer("POST", with_token("/v1/commands/?" + query), body);
+    return api.answer({"POST", with_token("/v1/commands/?" + query), body});
   }
   /// The answer's object; a test failure if it has another status.
   static boost::json::object object(const agent::HttpAnswer& answer, unsigned status = 200) {

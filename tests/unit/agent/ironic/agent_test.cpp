@@ -12,12 +12,12 @@
 #include <thread>
 #include <utility>
 
-#include "agent/ironic/json_text.hpp"
+#include "agent/text/json_object.hpp"
 #include "tests/support/command.hpp"
 #include "tests/support/loop_device.hpp"
+#include "tests/unit/agent/http/raw_client.hpp"
+#include "tests/unit/agent/http/test_handler.hpp"
 #include "tests/unit/agent/ironic/fake_ironic.hpp"
-#include "tests/unit/agent/ironic/raw_client.hpp"
-#include "tests/unit/agent/ironic/test_handler.hpp"
 #include "tests/unit/agent/ironic/waiting.hpp"
 
 namespace ingot::agent {

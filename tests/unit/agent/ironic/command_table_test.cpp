@@ -9,7 +9,7 @@
 #include <regex>
 #include <stdexcept>
 
-#include "agent/ironic/json_text.hpp"
+#include "agent/text/json_object.hpp"
 #include "tests/unit/agent/ironic/waiting.hpp"
 
 namespace ingot::agent {

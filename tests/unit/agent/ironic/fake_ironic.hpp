@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "agent/ironic/http_server.hpp"
+#include "agent/http/http_server.hpp"
 
 namespace ingot::test {
 
@@ -50,15 +50,15 @@ class FakeIronic final : public agent::HttpHandler {
                              [&] { return requests_.size() >= count; });
   }
 
-  [[nodiscard]] bool wants_body(std::string_view method, std::string_view) const override {
-    return method == "POST";
+  [[nodiscard]] bool wants_body(const agent::HttpRequest& header) const override {
+    return header.method == "POST";
   }
-  agent::HttpAnswer answer(std::string_view method, std::string_view target,
-                           std::string_view body) override {
+  agent::HttpAnswer answer(const agent::HttpRequest& http) override {
     agent::HttpAnswer made;
     {
       const std::lock_guard lock(mutex_);
-      const Request request{std::string(method), std::string(target), std::string(body)};
+      const Request request{std::string(http.method), std::string(http.target),
+                            std::string(http.body)};
       made = answer_(request, requests_.size());
       requests_.push_back(request);
     }

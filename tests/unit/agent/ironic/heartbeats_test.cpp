@@ -9,7 +9,7 @@
 #include <boost/json.hpp>
 #include <thread>
 
-#include "agent/ironic/json_text.hpp"
+#include "agent/text/json_object.hpp"
 #include "tests/unit/agent/ironic/fake_ironic.hpp"
 
 namespace ingot::agent {
@@ -52,11 +52,15 @@ class HeartbeatsTest : public testing::Test {
   }
 
   std::atomic<unsigned> status_ = 202;
+  std::atomic<bool> hold_ = false;
   std::mutex mutex_;
   std::vector<Clock::time_point> times_;
   FakeIronic ironic_{[this](const auto&, std::size_t) {
-    const std::lock_guard lock(mutex_);
-    times_.push_back(Clock::now());
+    {
+      const std::lock_guard lock(mutex_);
+      times_.push_back(Clock::now());
+    }
+    while (hold_) std::this_thread::sleep_for(milliseconds(5));
     return HttpAnswer{.status = status_};
   }};
   AgentOptions options_;
@@ -201,6 +205,30 @@ TEST_F(HeartbeatsTest, TheLogHasNoToken) {
   const std::string log = testing::internal::GetCapturedStderr();
   EXPECT_TRUE(came);
   EXPECT_EQ(log.find(kToken), std::string::npos) << log;
+}
+
+// What a watchdog asks.
+TEST_F(HeartbeatsTest, OnTimeWhileAnAttemptMayStillEndAndUntilTheNextIsDue) {
+  HeartbeatTimes times = kOnDemand;
+  times.longest_attempt = milliseconds(400);
+  start(kLong, times);
+  ASSERT_TRUE(ironic_.wait_for(1));
+  // Asleep, for an hour.
+  std::this_thread::sleep_for(milliseconds(700));
+  EXPECT_TRUE(heartbeats_->on_time());
+  // In an attempt that does not end: nobody but a thread that hangs takes longer than the longest.
+  hold_ = true;
+  heartbeats_->force();
+  const auto end = Clock::now() + seconds(30);
+  while (this->times().size() < 2 && Clock::now() < end)
+    std::this_thread::sleep_for(milliseconds(5));
+  while (heartbeats_->on_time() && Clock::now() < end)
+    std::this_thread::sleep_for(milliseconds(10));
+  EXPECT_FALSE(heartbeats_->on_time());
+  hold_ = false;
+  while (!heartbeats_->on_time() && Clock::now() < end)
+    std::this_thread::sleep_for(milliseconds(10));
+  EXPECT_TRUE(heartbeats_->on_time());
 }
 
 }  // namespace

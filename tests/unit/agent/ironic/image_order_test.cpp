@@ -7,7 +7,7 @@
 #include <boost/json.hpp>
 #include <utility>
 
-#include "agent/ironic/json_text.hpp"
+#include "agent/text/json_object.hpp"
 #include "disk/inventory/disk.hpp"
 
 namespace ingot::agent {

@@ -3,11 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <set>
 
 #include "tests/support/loop_device.hpp"
-#include "tests/unit/agent/ironic/hardware_tree.hpp"
+#include "tests/unit/agent/machine/hardware_tree.hpp"
 
 namespace ingot::agent {
 namespace {
@@ -94,18 +95,23 @@ TEST_F(Inspection, EveryFieldHasItsType) {
 
   const json::array& disks = node.at("disks").as_array();
   ASSERT_EQ(disks.size(), 3U);
-  const json::object& disk = disks.at(0).as_object();
+  // In the order of their names; the loop devices' numbers are whichever were free.
+  const auto named = [&disks](const std::string& path) {
+    return *std::ranges::find_if(disks, [&path](const json::value& each) {
+      return each.as_object().at("name").as_string() == path;
+    });
+  };
+  const json::object disk = named(large.path()).as_object();
   EXPECT_EQ(keys(disk),
             (std::set<std::string>{"name", "model", "size", "rotational", "wwn", "serial", "vendor",
                                    "wwn_with_extension", "wwn_vendor_extension", "hctl", "by_path",
                                    "logical_sectors", "physical_sectors", "tran"}));
-  EXPECT_EQ(disk.at("name").as_string().c_str(), large.path());
   EXPECT_TRUE(disk.at("size").is_int64());
   EXPECT_EQ(disk.at("size"), static_cast<std::int64_t>(8ULL << 30));
   EXPECT_TRUE(disk.at("rotational").is_bool());
   EXPECT_EQ(disk.at("logical_sectors"), 512);
   EXPECT_TRUE(disk.at("hctl").is_null());
-  EXPECT_EQ(all.at("root_disk"), disks.at(1)) << "the smallest of at least 4 GiB";
+  EXPECT_EQ(all.at("root_disk"), named(small.path())) << "the smallest of at least 4 GiB";
 }
 
 TEST_F(Inspection, NoRootDisk) {

@@ -5,7 +5,7 @@
 
 #include <boost/json.hpp>
 
-#include "agent/ironic/json_text.hpp"
+#include "agent/text/json_object.hpp"
 #include "tests/unit/agent/ironic/fake_ironic.hpp"
 
 namespace ingot::agent {

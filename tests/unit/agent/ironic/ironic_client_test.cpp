@@ -7,8 +7,8 @@
 #include <fstream>
 #include <thread>
 
-#include "agent/ironic/json_text.hpp"
-#include "agent/ironic/tls_identity.hpp"
+#include "agent/http/tls_identity.hpp"
+#include "agent/text/json_object.hpp"
 #include "tests/support/command.hpp"
 #include "tests/unit/agent/ironic/fake_ironic.hpp"
 #include "tests/unit/agent/ironic/head_receiver.hpp"

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "agent/ironic/base64.hpp"
+#include "agent/text/base64.hpp"
 
 namespace ingot::agent {
 namespace {

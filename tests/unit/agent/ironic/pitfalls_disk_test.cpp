@@ -5,8 +5,8 @@
 #include <boost/json.hpp>
 #include <fstream>
 
+#include "agent/http/tls_identity.hpp"
 #include "agent/ironic/image_order.hpp"
-#include "agent/ironic/tls_identity.hpp"
 #include "disk/inventory/disk.hpp"
 #include "tests/support/fault_server.hpp"
 #include "tests/unit/agent/ironic/loop_agent.hpp"

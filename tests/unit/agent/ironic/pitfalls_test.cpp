@@ -8,18 +8,18 @@
 #include <fstream>
 #include <thread>
 
+#include "agent/http/tls_identity.hpp"
 #include "agent/ironic/heartbeats.hpp"
-#include "agent/ironic/host.hpp"
 #include "agent/ironic/identity_store.hpp"
 #include "agent/ironic/inspection_body.hpp"
 #include "agent/ironic/steps.hpp"
-#include "agent/ironic/tls_identity.hpp"
+#include "agent/machine/host.hpp"
 #include "tests/support/command.hpp"
+#include "tests/unit/agent/http/raw_client.hpp"
+#include "tests/unit/agent/http/test_handler.hpp"
 #include "tests/unit/agent/ironic/agent_rig.hpp"
 #include "tests/unit/agent/ironic/fake_ironic.hpp"
 #include "tests/unit/agent/ironic/head_receiver.hpp"
-#include "tests/unit/agent/ironic/raw_client.hpp"
-#include "tests/unit/agent/ironic/test_handler.hpp"
 
 namespace ingot::agent {
 namespace {

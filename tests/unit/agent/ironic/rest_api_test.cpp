@@ -6,9 +6,9 @@
 #include <atomic>
 #include <boost/json.hpp>
 
+#include "tests/unit/agent/http/raw_client.hpp"
+#include "tests/unit/agent/http/test_handler.hpp"
 #include "tests/unit/agent/ironic/agent_rig.hpp"
-#include "tests/unit/agent/ironic/raw_client.hpp"
-#include "tests/unit/agent/ironic/test_handler.hpp"
 
 namespace ingot::agent {
 namespace {
@@ -51,7 +51,7 @@ class Rest : public testing::Test {
     EXPECT_EQ(answer.body.find("agent_token"), std::string::npos);
   }
   HttpAnswer ask(const std::string& method, const std::string& target) {
-    return rig_.api.answer(method, target, "");
+    return rig_.api.answer({method, target, ""});
   }
   std::string begin() {
     return string_in(
@@ -105,7 +105,7 @@ TEST_F(Rest, CommandsWithAndWithoutTheVersion) {
   for (const auto* target : {"/v1/commands/", "/commands/"}) {
     EXPECT_EQ(ask("GET", AgentRig::with_token(target)).status, 200U);
     const auto record = AgentRig::object(rig_.api.answer(
-        "POST", AgentRig::with_token(target), R"({"name": "standby.sync", "params": {}})"));
+        {"POST", AgentRig::with_token(target), R"({"name": "standby.sync", "params": {}})"}));
     const std::string id = string_in(record, "id");
     EXPECT_EQ(string_in(AgentRig::object(ask("GET", AgentRig::with_token(target + id))), "id"), id);
   }
@@ -150,16 +150,16 @@ TEST_F(Rest, TheTokenOfCommands) {
   for (const std::string target :
        {"/v1/commands/", "/v1/commands/?agent_token=", "/v1/commands/?agent_token=wrong",
         "/v1/commands/?agent_token", "/v1/commands/?token=", "/v1/commands/?Agent_Token="}) {
-    expect_fault(rig_.api.answer("POST", target, body), 401, "401 Unauthorized: Token invalid.");
-    expect_fault(rig_.api.answer("POST", target, "no json"), 401,
+    expect_fault(rig_.api.answer({"POST", target, body}), 401, "401 Unauthorized: Token invalid.");
+    expect_fault(rig_.api.answer({"POST", target, "no json"}), 401,
                  "401 Unauthorized: Token invalid.");
-    EXPECT_FALSE(rig_.api.wants_body("POST", target)) << target;
+    EXPECT_FALSE(rig_.api.wants_body({"POST", target})) << target;
   }
   expect_fault(
-      rig_.api.answer("POST", "/v1/commands/?agent_token=" + kToken + "&agent_token=no", body), 401,
-      "401 Unauthorized: Token invalid.");
+      rig_.api.answer({"POST", "/v1/commands/?agent_token=" + kToken + "&agent_token=no", body}),
+      401, "401 Unauthorized: Token invalid.");
   EXPECT_TRUE(rig_.table.records().empty());
-  EXPECT_TRUE(rig_.api.wants_body("POST", AgentRig::with_token("/v1/commands/?wait=true")));
+  EXPECT_TRUE(rig_.api.wants_body({"POST", AgentRig::with_token("/v1/commands/?wait=true")}));
   EXPECT_EQ(rig_.post(body).status, 200U);
 }
 
@@ -181,8 +181,9 @@ TEST_F(Rest, WithoutATokenOfItsOwnNoneIsRight) {
   for (const std::string& target :
        {std::string("/v1/commands/"), std::string("/v1/commands/?agent_token="),
         AgentRig::with_token("/v1/commands/")}) {
-    EXPECT_EQ(api.answer("POST", target, R"({"name": "standby.sync", "params": {}})").status, 401U);
-    EXPECT_FALSE(api.wants_body("POST", target));
+    EXPECT_EQ(api.answer({"POST", target, R"({"name": "standby.sync", "params": {}})"}).status,
+              401U);
+    EXPECT_FALSE(api.wants_body({"POST", target}));
   }
 }
 
@@ -192,7 +193,7 @@ TEST_F(Rest, BodiesAreWantedOfCommandsOnly) {
         std::pair("POST", "/v1/commands"), std::pair("POST", "/v1/commands/id"),
         std::pair("POST", "/"), std::pair("POST", "/v1/status"), std::pair("POST", "/none"),
         std::pair("POST", "nonsense")})
-    EXPECT_FALSE(rig_.api.wants_body(method, AgentRig::with_token(target))) << target;
+    EXPECT_FALSE(rig_.api.wants_body({method, AgentRig::with_token(target)})) << target;
 }
 
 TEST_F(Rest, UnknownPaths) {
@@ -319,6 +320,33 @@ TEST_F(Rest, TheListTellsTheProgress) {
   rig_.node.set_job(nullptr);
   EXPECT_TRUE(rig_.list()[0].as_object().at("command_result").is_null());
   EXPECT_EQ(string_in(rig_.list()[0].as_object(), "id"), id);
+}
+
+TEST_F(Rest, MetricsTellHowFarTheJobIs) {
+  const auto metrics = [this] {
+    const HttpAnswer answer = ask("GET", "/metrics");
+    EXPECT_EQ(answer.status, 200U);
+    EXPECT_EQ(answer.content_type, "text/plain; version=0.0.4; charset=utf-8");
+    return answer.body;
+  };
+  const auto has = [](const std::string& text, const std::string& line) {
+    return text.find("\n" + line + "\n") != std::string::npos;
+  };
+  EXPECT_TRUE(has(metrics(), "ingot_job_running 0"));
+  EXPECT_TRUE(has(metrics(), "ingot_agent_commands{status=\"running\"} 0"));
+  begin();
+  const auto watch = std::make_shared<JobWatch>("write_image");
+  watch->counters().bytes_received = 4096;
+  watch->on_phase(Phase::write);
+  rig_.node.set_job(watch);
+  const std::string text = metrics();
+  EXPECT_TRUE(has(text, "ingot_job_running 1"));
+  EXPECT_TRUE(has(text, "ingot_job_phase{phase=\"write\"} 1"));
+  EXPECT_TRUE(has(text, "ingot_job_received_bytes 4096"));
+  EXPECT_TRUE(has(text, "ingot_agent_commands{status=\"running\"} 1"));
+  rig_.node.set_job(nullptr);
+  EXPECT_EQ(ask("POST", "/metrics").status, 405U);
+  EXPECT_EQ(ask("GET", "/v1/metrics").status, 404U);
 }
 
 TEST_F(Rest, ErrorsOfTheServerItself) {

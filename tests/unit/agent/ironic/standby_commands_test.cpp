@@ -20,8 +20,7 @@ using test::AgentRig;
 // One agent that may be ended, with what became of it.
 struct Machine {
   Machine() {
-    options.power = PowerMode::exit;
-    power = make_power(options, [this] {
+    power = make_power(PowerMode::exit, true, [this] {
       ++ended;
       control.end(AgentEnd::powered_off);
     });
@@ -33,7 +32,6 @@ struct Machine {
     return string_in(begun, "id");
   }
 
-  AgentOptions options;
   std::atomic<int> ended = 0;
   AgentControl control;
   std::unique_ptr<Power> power;
@@ -51,6 +49,7 @@ class RefusingPower final : public Power {
  public:
   Result<void> off() override { return fail(Errc::usage_option, "this is no RAM disk", "say so"); }
   Result<void> reboot() override { return off(); }
+  Result<void> kexec() override { return off(); }
   void isolate() override {}
 };
 
@@ -74,11 +73,11 @@ TEST(Standby, PowerOffAndReboot) {
   const std::string refused_id = string_in(
       AgentRig::object(refused.post(R"({"name": "standby.power_off", "params": {}})")), "id");
 
-  EXPECT_EQ(off.control.wait({}), AgentEnd::powered_off);
+  EXPECT_EQ(off.control.wait({}, std::chrono::seconds(30)), AgentEnd::powered_off);
   EXPECT_FALSE(error_of(off.rig, off_id));
   EXPECT_EQ(off.ended, 1);
   EXPECT_EQ(off.rig.table.find(off_id).value().result, "null");
-  EXPECT_EQ(reboot.control.wait({}), AgentEnd::powered_off);
+  EXPECT_EQ(reboot.control.wait({}, std::chrono::seconds(30)), AgentEnd::powered_off);
   EXPECT_FALSE(error_of(reboot.rig, reboot_id));
   EXPECT_EQ(reboot.ended, 1);
   const auto error = error_of(refused, refused_id);
@@ -100,7 +99,7 @@ TEST(Standby, AStoppedAgentSwitchesNothingOff) {
 TEST(Standby, LockdownEndsTheAgent) {
   Machine machine;
   EXPECT_EQ(test::status_of(machine.rig.run("system.lockdown", {})), "SUCCEEDED");
-  EXPECT_EQ(machine.control.wait({}), AgentEnd::locked_down);
+  EXPECT_EQ(machine.control.wait({}, std::chrono::seconds(30)), AgentEnd::locked_down);
   EXPECT_EQ(machine.ended, 0);
 }
 
@@ -108,14 +107,19 @@ TEST(AgentControl, TheFirstEndCounts) {
   AgentControl control;
   control.end(AgentEnd::locked_down);
   control.end(AgentEnd::powered_off);
-  EXPECT_EQ(control.wait({}), AgentEnd::locked_down);
+  EXPECT_EQ(control.wait({}, std::chrono::seconds(30)), AgentEnd::locked_down);
 }
 
 TEST(AgentControl, AStopEndsTheWait) {
   AgentControl control;
   std::stop_source stop;
   std::jthread stopper([&stop] { stop.request_stop(); });
-  EXPECT_EQ(control.wait(stop.get_token()), AgentEnd::stopped);
+  EXPECT_EQ(control.wait(stop.get_token(), std::chrono::seconds(30)), AgentEnd::stopped);
+}
+
+TEST(AgentControl, WithoutAnEndTheWaitIsOverInTime) {
+  AgentControl control;
+  EXPECT_EQ(control.wait({}, std::chrono::milliseconds(1)), std::nullopt);
 }
 
 }  // namespace

@@ -2,12 +2,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <fstream>
 #include <map>
 #include <sstream>
 #include <thread>
 
-#include "tests/unit/agent/ironic/hardware_tree.hpp"
+#include "tests/unit/agent/machine/hardware_tree.hpp"
 
 namespace ingot::agent {
 namespace {
@@ -103,14 +105,18 @@ TEST_F(SystemLogs, NoSecretIsInAnyMember) {
   options.own_log = "token " + secret + " given, short\n" + secret + secret + "\n";
   tree.write("proc/cmdline", "quiet ipa-agent-token=abcdefg BOOTIF=x pass=" + secret + "\n");
   tree.write("log/messages", "drive " + std::string(400, 'Q') + " and " + secret + "\n");
-  // A process whose command line holds it.
-  std::jthread process([&secret] { test::run("sh -c 'sleep 3; true' " + secret); });
-  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  // A process whose command line holds it, from when it opens the pipe to read until that is
+  // closed.
+  const std::string pipe = tree.path("pipe");
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  std::jthread process([&] { test::run("sh -c 'read -r line <" + pipe + "; true' " + secret); });
+  std::ofstream writer(pipe);
   const auto logs = collect();
+  writer.close();
   EXPECT_EQ(logs.at("ingot.log"), "token *** given, short\n***\n");
   EXPECT_EQ(logs.at("cmdline"), "quiet ipa-agent-token=*** BOOTIF=x pass=***\n");
   EXPECT_EQ(logs.at("var/log/messages"), "drive *** and ***\n");
-  EXPECT_THAT(logs.at("ps"), HasSubstr("sleep 3; true ***"));
+  EXPECT_THAT(logs.at("ps"), HasSubstr("/pipe; true ***"));
   for (const auto& [name, text] : logs) EXPECT_THAT(text, Not(HasSubstr(secret))) << name;
 }
 

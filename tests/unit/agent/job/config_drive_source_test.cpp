@@ -6,7 +6,7 @@
 #include <boost/json.hpp>
 
 #include "agent/job/config_drive_files.hpp"
-#include "agent/job/secrets.hpp"
+#include "agent/process/secrets.hpp"
 #include "tests/support/config_drive_files.hpp"
 #include "tests/support/fault_server.hpp"
 
@@ -138,6 +138,26 @@ TEST_F(ConfigDriveSource, UserDataArrivesAsItIs) {
   ASSERT_TRUE(drive && *drive);
   EXPECT_EQ(test::files_of_fat(dir_, **drive)["openstack/latest/user_data"], text);
   EXPECT_FALSE(test::files_of_fat(dir_, **drive).contains("openstack/latest/network_data.json"));
+}
+
+TEST_F(ConfigDriveSource, TextsOfARequestAndFilesOfAServer) {
+  ConfigDriveOptions texts;
+  texts.texts = ConfigDriveTexts{"#!/bin/sh\n", "instance-id: i", kNetwork};
+  EXPECT_EQ(built(texts, "meta_data.json").at("uuid").as_string(), "i");
+  EXPECT_TRUE(built(texts, "network_data.json").contains("links"));
+  texts.texts->meta_data = "{hunter2";
+  refused(texts, Errc::usage_config_drive, "the request's meta data");
+  texts.texts->meta_data.clear();
+  texts.user_data = file("user-data", "x");
+  refused(texts, Errc::usage_option, "another one");
+
+  const test::TestDirectory root;
+  root.write("meta-data", test::read_file(file("served", R"({"uuid": "served"})")));
+  const test::FaultServer server(root);
+  EXPECT_EQ(built({.meta_data = server.url() + "/meta-data"}, "meta_data.json").at("uuid"),
+            "served");
+  refused({.user_data = server.url() + "/none?key=hunter2"}, Errc::source_http_status,
+          "--user-data");
 }
 
 TEST_F(ConfigDriveSource, NetworkDataOfOpenStacksForm) {

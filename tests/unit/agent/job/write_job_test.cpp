@@ -7,7 +7,7 @@
 
 #include "agent/job/image_info.hpp"
 #include "agent/job/job.hpp"
-#include "agent/job/signal_watch.hpp"
+#include "agent/process/signal_watch.hpp"
 #include "agent/report/job_reporter.hpp"
 #include "disk/core/units.hpp"
 #include "tests/support/command.hpp"

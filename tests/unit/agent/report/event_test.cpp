@@ -300,7 +300,7 @@ TEST(JsonLines, AReaderThatTakesNothingIsGivenUp) {
   const auto start = std::chrono::steady_clock::now();
   for (int i = 0; i < 200; ++i) out.push(note_event(std::string(4000, 'x')));
   out.push(result_event({}));
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(1)) << "push() waited";
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10)) << "push() waited";
   EXPECT_NE(out.finish(), "");
   ::close(ends[0]);
   ::close(ends[1]);

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <memory>
+#include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -47,6 +49,31 @@ TEST(JobReporter, TellsEverythingInOrderAndNotTooOften) {
   const auto progress = std::ranges::count(types, "progress");
   EXPECT_GE(progress, 2);
   EXPECT_LE(progress, 4) << "more than two a second";
+}
+
+TEST(JobReporter, TheStatusIsToldAtEachPhaseAndOnceASecond) {
+  ProgressCounters counters;
+  std::mutex mutex;
+  std::vector<std::string> told;
+  {
+    JobReporter reporter(counters,
+                         {.status =
+                              [&](const std::string& text) {
+                                const std::lock_guard lock(mutex);
+                                told.push_back(text);
+                              }},
+                         {});
+    reporter.started({.image_url = "https://x/y", .device = "/dev/sda"});
+    for (const Phase phase : {Phase::connect, Phase::write, Phase::flush}) {
+      reporter.on_phase(phase);
+      std::this_thread::sleep_for(std::chrono::milliseconds(400));
+    }
+    reporter.stop();
+  }
+  ASSERT_GE(told.size(), 3U);
+  EXPECT_LE(told.size(), 5U) << "drawn ten times a second, told once";
+  EXPECT_EQ(told.front(), "Connecting, to write /dev/sda");
+  EXPECT_TRUE(told.back().starts_with("Flushing /dev/sda")) << told.back();
 }
 
 }  // namespace

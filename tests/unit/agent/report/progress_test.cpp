@@ -170,5 +170,30 @@ TEST(ProgressBar, WritesWholeLinesIntoALog) {
   ::close(ends[0]);
 }
 
+// For the service manager's status, and for consoles.
+TEST(ProgressSentence, SaysWhatIsDoneToWhatAndHowFarItIs) {
+  ProgressSnapshot progress;
+  progress.phase = Phase::write;
+  progress.received = 42 << 20;
+  progress.percent = 42.4;
+  progress.receive_rate = 310.0 * (1 << 20);
+  progress.eta = seconds(9);
+  EXPECT_EQ(sentence(progress, "/dev/sda", false), "Writing /dev/sda: 42 %, 310.0 MiB/s, 9 s left");
+  EXPECT_EQ(sentence({}, "", false), "Connecting");
+  EXPECT_EQ(sentence({}, "/dev/sda", false), "Connecting, to write /dev/sda");
+  progress = {};
+  progress.phase = Phase::flush;
+  progress.percent = 99.0;
+  EXPECT_EQ(sentence(progress, "/dev/sda", false), "Flushing /dev/sda: 99 %");
+  progress.phase = Phase::done;
+  EXPECT_EQ(sentence(progress, "/dev/sda", false), "Done with /dev/sda");
+  // Nothing is received: the disk's own rate.
+  progress.phase = Phase::write;
+  progress.zeroed = 1 << 20;
+  progress.percent = 1.0;
+  progress.write_rate = 2048;
+  EXPECT_EQ(sentence(progress, "/dev/sdb", true), "Erasing /dev/sdb: 1 %, 2.0 KiB/s");
+}
+
 }  // namespace
 }  // namespace ingot::agent
