@@ -29,7 +29,7 @@ def read(*parts):
 
 class SeedExample(Home):
     def test_all_of_it(self):
-        seed = read(EXAMPLES, "ubuntu-noble.yaml")
+        seed = read(EXAMPLES, "platform", "ubuntu-noble.yaml")
         self.assertIn(UPSTREAM, seed)
         self.put(self.catalog, "ubuntu-noble.yaml", seed)
         machine = self.put(self.machines, "node-1.yaml", """\

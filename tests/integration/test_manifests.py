@@ -37,13 +37,13 @@ class Manifests(unittest.TestCase):
                     self.assertIn("error [device.missing]", done.stderr)
 
     def test_a_list_and_documents(self):
-        with open(os.path.join(schemas_test.ROOT, "examples", "ubuntu-noble.yaml"), encoding="utf-8") as file:
+        with open(os.path.join(schemas_test.ROOT, "examples", "platform", "ubuntu-noble.yaml"), encoding="utf-8") as file:
             noble = file.read()
         self.assertIn("device.missing", read("---\n" + noble + "---\n# nothing more\n").stderr)
         self.assertRegex(read(noble + "---\n" + noble).stderr, "usage.manifest.*'ubuntu-noble' is a second OSImage")
 
     def test_unknown_keys_are_said(self):
-        with open(os.path.join(schemas_test.ROOT, "examples", "ubuntu-noble.yaml"), encoding="utf-8") as file:
+        with open(os.path.join(schemas_test.ROOT, "examples", "platform", "ubuntu-noble.yaml"), encoding="utf-8") as file:
             noble = file.read()
         line = noble.count("\n") + 1
         done = read(noble + "  versions: []\n")

@@ -51,6 +51,12 @@ class CheckTree(unittest.TestCase):
         self.assertEqual(len(lines), 1, lines)
         self.assertIn(word, lines[0])
 
+    def test_symbolic_links(self):
+        with tempfile.TemporaryDirectory() as root:
+            os.symlink("nowhere", os.path.join(root, "README.md"))
+            done = subprocess.run([sys.executable, CHECK_TREE, root], capture_output=True, text=True, check=False)
+        self.assertIn("README.md: links: is a symbolic link", done.stdout.splitlines())
+
     def test_a_clean_tree_passes(self):
         self.assertEqual(self.breaches(), [])
 
