@@ -19,6 +19,7 @@
 #include "disk/core/printable.hpp"
 #include "disk/core/url_text.hpp"
 #include "imaging/http_errors.hpp"
+#include "imaging/http_login.hpp"
 #include "imaging/name_lookup.hpp"
 #include "imaging/network_facts.hpp"
 
@@ -70,6 +71,8 @@ struct HttpClient::Impl {
   HttpHeadParser parser;
   std::optional<TransferFailure> verdict;  // set by a callback that ends the transfer
   bool redirected = false;
+  bool challenged = false;  // the answer is one that options.login may have an answer to
+  bool answered = false;    // it had, in this get()
   bool connected = false;
   bool has_body = false;
   Clock::time_point last_activity;
@@ -134,6 +137,7 @@ struct HttpClient::Impl {
 
   Attempt get(const HttpRequest& wanted, HttpReceiver& taker);
   Result<Url> next_hop();
+  Result<bool> answer_challenge();
   Attempt once();
   Attempt drive();
   Attempt judge(CURLcode code);
@@ -186,9 +190,17 @@ Attempt HttpClient::Impl::get(const HttpRequest& wanted, HttpReceiver& taker) {
   request = &wanted;
   receiver = &taker;
   url = wanted.url;
+  answered = false;
   for (int hop = 0;; ++hop) {
     what = "fetching " + redacted(url.text);
-    if (auto done = once(); !done || !redirected) return done;
+    auto done = once();
+    if (done && challenged) {
+      auto again = answer_challenge();
+      if (!again) return give_up_mirror(again.error());
+      if (!*again) return tl::unexpected(status_failure(what, parser.head()));
+      continue;
+    }
+    if (!done || !redirected) return done;
     if (hop == kMaxRedirects)
       return give_up_mirror(Error(Errc::source_redirect,
                                   fmt::format("fetching {}: more than {} redirects",
@@ -200,6 +212,12 @@ Attempt HttpClient::Impl::get(const HttpRequest& wanted, HttpReceiver& taker) {
   }
 }
 
+// Whether to ask once more.
+Result<bool> HttpClient::Impl::answer_challenge() {
+  answered = true;
+  return options.login->challenged(request->home, parser.head().challenges, stop);
+}
+
 Result<Url> HttpClient::Impl::next_hop() {
   INGOT_TRY_ASSIGN(Url next, follow_redirect(url, parser.head().location));
   if (url.scheme != "https" || next.scheme != "http") return next;
@@ -208,7 +226,8 @@ Result<Url> HttpClient::Impl::next_hop() {
   };
   const bool credentials = has_credentials(request->home) || has_credentials(url) ||
                            has_credentials(next) || !options.user.empty() ||
-                           !options.password.empty() || !options.authorization.empty();
+                           !options.password.empty() || !options.authorization.empty() ||
+                           options.login != nullptr;
   if (options.leave_https && !credentials) {
     receiver->on_https_left(url, next);
     return next;
@@ -232,7 +251,7 @@ std::unique_ptr<curl_slist, SlistDeleter> HttpClient::Impl::set_credentials_and_
     (void)headers.release();
     headers.reset(longer);
   };
-  add("Accept: */*");
+  add("Accept: " + (options.accept.empty() ? "*/*" : options.accept));
   add("Accept-Encoding: identity");  // else some servers compress what they take for text
   if (!request->if_range.empty()) add("If-Range: " + request->if_range);
 
@@ -240,7 +259,12 @@ std::unique_ptr<curl_slist, SlistDeleter> HttpClient::Impl::set_credentials_and_
   const Url& own = at_home && url.user.empty() && url.password.empty() ? request->home : url;
   const char* user = nullptr;
   const char* password = nullptr;
-  if (!own.user.empty() || !own.password.empty()) {
+  const auto login = at_home && options.login != nullptr
+                         ? options.login->authorization(request->home)
+                         : std::nullopt;
+  if (login) {
+    if (!login->empty()) add("Authorization: " + *login);
+  } else if (!own.user.empty() || !own.password.empty()) {
     user = own.user.c_str();
     password = own.password.c_str();
   } else if (at_home && !options.authorization.empty()) {
@@ -259,7 +283,7 @@ std::unique_ptr<curl_slist, SlistDeleter> HttpClient::Impl::set_credentials_and_
 Attempt HttpClient::Impl::once() {
   parser = {};
   verdict.reset();
-  redirected = connected = has_body = false;
+  redirected = challenged = connected = has_body = false;
   tried_count = 0;
   curl_text.front() = '\0';
   const auto headers = set_credentials_and_headers();
@@ -298,7 +322,7 @@ Attempt HttpClient::Impl::drive() {
 
 Attempt HttpClient::Impl::judge(CURLcode code) {
   if (verdict) return tl::unexpected(*std::move(verdict));
-  if (redirected) return {};
+  if (redirected || challenged) return {};
   if (code != CURLE_OK) return tl::unexpected(connection_failure(code));
   if (!parser.complete())
     return try_again(Error(Errc::source_unreachable, what + ": the server sent no answer"));
@@ -322,6 +346,11 @@ bool HttpClient::Impl::on_head() {
   if (is_redirect(head.status) && !head.location.empty()) {
     redirected = true;
     return false;  // its body is of no interest
+  }
+  if (head.status == 401 && options.login != nullptr && !answered &&
+      same_origin(url, request->home)) {
+    challenged = true;
+    return false;
   }
   const bool ranged = !request->range.empty();
   if (head.status != 200 && !(ranged && (head.status == 206 || head.status == 416)))

@@ -146,6 +146,8 @@ Result<void> HttpHeadParser::field(std::string_view name, std::string_view value
     date_ = value;
   } else if (equals(name, "location")) {
     head_.location = value;
+  } else if (equals(name, "www-authenticate")) {
+    head_.challenges.emplace_back(value);
   } else if (equals(name, "retry-after")) {
     if (const auto seconds = parse_count(value); seconds && *seconds <= 86'400)
       head_.retry_after = std::chrono::seconds(*seconds);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "disk/core/error.hpp"
 
@@ -29,13 +30,14 @@ struct HttpHead {
   std::optional<std::uint64_t> content_length;  ///< absent for chunked bodies, whatever was said
   std::optional<ContentRange> content_range;
   bool chunked = false;
-  bool ranges_offered = false;    ///< Accept-Ranges: bytes
-  bool ranges_denied = false;     ///< Accept-Ranges: none
-  bool multipart_ranges = false;  ///< Content-Type: multipart/byteranges
-  std::string content_encoding;   ///< empty, or what the body is encoded with
-  std::string etag;               ///< as sent, W/ included
-  std::string last_modified;      ///< as sent
-  std::string location;           ///< as sent
+  bool ranges_offered = false;          ///< Accept-Ranges: bytes
+  bool ranges_denied = false;           ///< Accept-Ranges: none
+  bool multipart_ranges = false;        ///< Content-Type: multipart/byteranges
+  std::string content_encoding;         ///< empty, or what the body is encoded with
+  std::string etag;                     ///< as sent, W/ included
+  std::string last_modified;            ///< as sent
+  std::string location;                 ///< as sent
+  std::vector<std::string> challenges;  ///< WWW-Authenticate fields, as sent
   std::optional<std::chrono::seconds> retry_after;
   /// What may stand in If-Range for this answer: a strong ETag, else a Last-Modified that is strong
   /// by RFC 9110, 8.8.2.2 (at least a second older than Date). Empty when there is neither.

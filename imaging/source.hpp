@@ -18,6 +18,8 @@
 
 namespace ingot::imaging {
 
+class HttpLogin;
+
 /// How to talk to servers. Holds secrets: never log one.
 struct TransferOptions {
   std::string ca_file;         ///< PEM bundle; empty: the system's
@@ -26,7 +28,11 @@ struct TransferOptions {
   std::string no_proxy;        ///< empty: no_proxy of the environment
   std::string user, password;  ///< basic authorization; a URL's own userinfo comes first
   std::string authorization;   ///< a whole Authorization header value, instead of the above
-  bool allow_file = true;      ///< file:// URLs (never when a controller names the URL)
+  /// Answers servers that ask for credentials in a way of their own; before all of the above.
+  std::shared_ptr<HttpLogin> login;
+  std::string accept;      ///< media types to ask for; empty: any
+  std::string platform;    ///< OS/ARCH, of a registry's index; empty: this machine's
+  bool allow_file = true;  ///< file:// URLs (never when a controller names the URL)
   /// A checksum decides about the object: one that is sent with a Content-Encoding which nobody
   /// asked for is taken as it is served.
   bool take_encoded = false;

@@ -97,6 +97,22 @@ Result<Url> follow_redirect(const Url& base, std::string_view location) {
   return out;
 }
 
+Result<std::string> with_query(const std::string& url,
+                               const std::vector<std::pair<std::string, std::string>>& parameters) {
+  const CurlUrl handle(curl_url());
+  CURLUcode code = curl_url_set(handle.get(), CURLUPART_URL, url.c_str(), 0);
+  for (const auto& [name, value] : parameters) {
+    const std::string parameter = name + "=" + value;
+    if (code == CURLUE_OK)
+      code = curl_url_set(handle.get(), CURLUPART_QUERY, parameter.c_str(),
+                          CURLU_APPENDQUERY | CURLU_URLENCODE);
+  }
+  if (code != CURLUE_OK)
+    return fail(Errc::usage_option,
+                fmt::format("the URL {} is not valid: {}", shown(url), curl_url_strerror(code)));
+  return part(handle, CURLUPART_URL);
+}
+
 bool same_origin(const Url& a, const Url& b) noexcept {
   return a.scheme == b.scheme && a.host == b.host && a.port == b.port;
 }

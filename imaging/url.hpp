@@ -3,6 +3,8 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "disk/core/error.hpp"
 
@@ -26,6 +28,10 @@ Result<Url> parse_url(std::string_view text);
 /// The address that a redirect from `base` to `location` (absolute or relative) leads to.
 /// Errors: source.redirect for a malformed one, and for another scheme than http and https.
 Result<Url> follow_redirect(const Url& base, std::string_view location);
+
+/// `url` with these parameters added to its query, percent-encoded. Errors: usage.option.
+Result<std::string> with_query(const std::string& url,
+                               const std::vector<std::pair<std::string, std::string>>& parameters);
 
 /// Same scheme, host and port: credentials given for one may be sent to the other.
 bool same_origin(const Url& a, const Url& b) noexcept;

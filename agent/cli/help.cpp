@@ -65,6 +65,8 @@ Examples:
       --image-checksum https://cloud-images.ubuntu.com/noble/current/SHA256SUMS
   What an OSImage manifest names, without asking, with progress for a program:
     ingot write --osimage image.yaml --device /dev/nvme0n1 --yes --progress json
+  An image in a registry, which knows its digest (docs/registries.md):
+    ingot write --image-url oci://registry.example/images/debian:12 --device /dev/sdX
   A rehearsal: fetch, verify and decode everything, write nothing:
     ingot write --osimage image.yaml --device /dev/sdX --dry-run
   With cloud-init's user data on a config drive:

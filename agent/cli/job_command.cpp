@@ -17,6 +17,7 @@
 #include "agent/report/json_lines.hpp"
 #include "agent/report/result_text.hpp"
 #include "agent/text/text.hpp"
+#include "disk/core/url_text.hpp"
 
 namespace ingot::agent {
 namespace {
@@ -101,7 +102,8 @@ Result<void> JobCommand::read_manifest(const std::string& file, ImageOptions& im
   INGOT_TRY_ASSIGN(OsImage manifest, load_os_image(file, [](const std::string& warning) {
                      say("warning: " + warning);
                    }));
-  if (manifest.checksum.value_or_url.empty() && !image.no_checksum_accepted)
+  if (manifest.checksum.value_or_url.empty() && !image.no_checksum_accepted &&
+      !is_image_reference(manifest.url))
     return fail(
         Errc::usage_checksum,
         fmt::format("{} names no checksum: nothing would tell whether the image is right", file),

@@ -11,6 +11,7 @@
 #include "agent/reference/allowed_values.hpp"
 #include "agent/text/mac_address.hpp"
 #include "agent/text/quantity.hpp"
+#include "disk/core/url_text.hpp"
 
 namespace ingot::agent {
 namespace {
@@ -83,6 +84,9 @@ NetworkGrammar::NetworkGrammar(CLI::App& app) : app_(app) {
             "take a transfer for dead without a byte for (30s)");
   add.value("--retry-deadline", retry_deadline_, "TIME",
             "give up retrying without a new byte for (5m)");
+  add.value("--platform", options_.platform, "OS/ARCH",
+            "which image of a registry's index (default: this\n"
+            "machine's, e.g. linux/amd64)");
 }
 
 Result<NetworkOptions> NetworkGrammar::understand() {
@@ -108,8 +112,9 @@ ImageGrammar::ImageGrammar(CLI::App& app) : app_(app) {
             "manifest that names the image and its checksum (YAML or\n"
             "JSON; - for standard input)");
   add.each("--image-url", options_.urls, "URL",
-           "the image; given again: mirrors of the same file, tried\n"
-           "in this order");
+           "the image: http, https, file, or oci://HOST/NAME:TAG in a\n"
+           "registry; given again: mirrors of the same file, tried in\n"
+           "this order");
   add.value("--image-checksum", checksum_, "SUM|URL",
             "digest of the file as served (HEX or sha256:HEX), or the\n"
             "URL of a checksum file that lists it (SHA256SUMS and the\n"
@@ -151,7 +156,8 @@ Result<ImageOptions> ImageGrammar::understand() {
     return wrong("--image-checksum-type without --image-checksum", command);
   if (!checksum_.empty() && !is_checksum_url(checksum_))
     INGOT_TRY(parse_checksum(checksum_, options_.checksum.type));
-  if (!given("--osimage") && checksum_.empty() && !options_.no_checksum_accepted)
+  if (!given("--osimage") && checksum_.empty() && !options_.no_checksum_accepted &&
+      !any_image_reference(options_.urls))
     return fail(Errc::usage_checksum, "no checksum: nothing would tell whether the image is right",
                 "give --image-checksum (a value, or the URL of a list like SHA256SUMS), or "
                 "--insecure-no-checksum");

@@ -15,6 +15,7 @@
 #include "imaging/foreign_header.hpp"
 #include "imaging/peek_stream.hpp"
 #include "imaging/probe.hpp"
+#include "imaging/registry/resolve_reference.hpp"
 
 namespace ingot::agent {
 namespace {
@@ -256,10 +257,15 @@ Result<ImageInfo> inspect(const std::string& image, const std::string& url,
 
 Result<ImageInfo> inspect_image(const std::string& image, const imaging::TransferOptions& transfer,
                                 std::stop_token stop) {
-  INGOT_TRY_ASSIGN(const std::string url, url_of(image));
+  INGOT_TRY_ASSIGN(std::string url, url_of(image));
+  imaging::TransferOptions with_login = transfer;
+  if (is_image_reference(url)) {
+    INGOT_TRY_ASSIGN(const auto blob, imaging::resolve_reference(url, with_login, stop));
+    url = blob.url;
+  }
   std::stop_source enough;
   const std::stop_callback passed_on(stop, [&enough] { enough.request_stop(); });
-  return inspect(image, url, transfer, enough);
+  return inspect(image, url, with_login, enough);
 }
 
 }  // namespace ingot::agent

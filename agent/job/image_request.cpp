@@ -8,6 +8,8 @@
 #include "agent/job/memory_budget.hpp"
 #include "disk/core/url_text.hpp"
 #include "imaging/checksum_list.hpp"
+#include "imaging/registry/reference.hpp"
+#include "imaging/registry/resolve_reference.hpp"
 #include "imaging/source.hpp"
 
 namespace ingot::agent {
@@ -28,6 +30,20 @@ Result<void> check_md5(const ImageJob& job) {
               "name a sha256 or sha512 checksum");
 }
 
+// Where a digest that nobody vouches for comes from, for a warning; "": there is none.
+std::string_view unvouched(const ImageJob& job) {
+  if (job.request.expected) return "";
+  if (job.request.transfer.tls_insecure && !job.checksum.value_or_url.empty())
+    return "--tls-insecure: the checksum";
+  for (const auto& url : job.request.urls) {
+    const auto reference = imaging::parse_image_reference(url);
+    if (!reference || reference->digest) continue;
+    if (job.request.transfer.tls_insecure) return "--tls-insecure: the image's digest";
+    if (reference->base.starts_with("http:")) return "the image's digest";
+  }
+  return "";
+}
+
 }  // namespace
 
 StreamedImage streamed_image(const imaging::ImageOutcome& outcome) {
@@ -41,7 +57,8 @@ Result<ImageJob> image_job(const ImageOptions& image, const ResourceOptions& res
   job.request.urls = image.urls;
   const ChecksumRequest& checksum = image.checksum;
   job.md5_allowed = image.md5_allowed || checksum.type == DigestType::md5;
-  if (checksum.value_or_url.empty() && !image.no_checksum_accepted)
+  job.by_reference = any_image_reference(image.urls);
+  if (checksum.value_or_url.empty() && !image.no_checksum_accepted && !job.by_reference)
     return fail(Errc::usage_checksum, "no checksum: nothing would tell whether the image is right",
                 "name the image's checksum, or the URL of a list that has it");
   job.request.transfer = transfer;
@@ -72,13 +89,43 @@ void warn_of_unverified(const ImageJob& job, JobOwner& owner) {
         "--insecure-no-checksum): anybody on the way can put anything on this disk");
   else if (!job.checked())
     owner.on_remark("warning: no checksum: nothing tells whether the image is right");
-  else if (job.request.transfer.tls_insecure && !job.request.expected)
+  else if (const auto what = unvouched(job); !what.empty())
     owner.on_remark(
-        "warning: --tls-insecure: the checksum comes over a connection that nothing verifies, so "
-        "it protects against accidents only");
+        fmt::format("warning: {} comes over a connection that nothing verifies, so it protects "
+                    "against accidents only",
+                    what));
 }
 
-Result<void> find_expected_digest(ImageJob& job, JobListener& listener, std::stop_token stop) {
+namespace {
+
+Result<void> ask_registry(ImageJob& job, std::string& url, JobListener& listener,
+                          const std::stop_token& stop) {
+  INGOT_TRY_ASSIGN(const auto image,
+                   imaging::resolve_reference(url, job.request.transfer, stop, &listener));
+  auto& expected = job.request.expected;
+  if (expected && expected->type == image.digest.type && *expected != image.digest)
+    return fail(Errc::checksum_mismatch,
+                fmt::format("{}: the registry's image has the {} checksum {}, not {}",
+                            redacted(url), name(expected->type), image.digest.hex, expected->hex),
+                "the tag was moved, or a mirror has another image; nothing was written");
+  if (!expected) {
+    expected = image.digest;
+    trust_digest(job.request.transfer, image.untouched);
+  }
+  listener.on_note(fmt::format("{} is the image {}:{} ({} bytes) of the manifest {}:{}",
+                               redacted(url), name(image.digest.type), image.digest.hex, image.size,
+                               name(image.manifest.type), image.manifest.hex));
+  url = image.url;
+  return {};
+}
+
+Result<void> ask_registries(ImageJob& job, JobListener& listener, const std::stop_token& stop) {
+  for (std::string& url : job.request.urls)
+    if (is_image_reference(url)) INGOT_TRY(ask_registry(job, url, listener, stop));
+  return {};
+}
+
+Result<void> ask_checksum_file(ImageJob& job, JobListener& listener, std::stop_token stop) {
   if (job.checksum.value_or_url.empty()) return {};
   const std::string& url = job.checksum.value_or_url;
   auto list =
@@ -94,6 +141,13 @@ Result<void> find_expected_digest(ImageJob& job, JobListener& listener, std::sto
   const bool over_https = imaging::is_https(url) && !job.request.transfer.tls_insecure;
   trust_digest(job.request.transfer, over_https);
   return {};
+}
+
+}  // namespace
+
+Result<void> locate_image(ImageJob& job, JobListener& listener, std::stop_token stop) {
+  INGOT_TRY(ask_checksum_file(job, listener, stop));
+  return ask_registries(job, listener, stop);
 }
 
 }  // namespace ingot::agent

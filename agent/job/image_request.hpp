@@ -7,15 +7,18 @@
 
 namespace ingot::agent {
 
-/// An image to be streamed, all of it decided but what a checksum file says.
+/// An image to be streamed, all of it decided but what a checksum file or a registry says.
 struct ImageJob {
-  imaging::ImageRequest request;    ///< `expected` is left open if `checksum` is a URL
+  imaging::ImageRequest request;    ///< `expected` is left open if one of those decides
   ChecksumRequest checksum;         ///< a checksum file to be asked, or nothing
   bool md5_allowed = true;          ///< where `checksum` names no type
+  bool by_reference = false;        ///< a URL names an image in a registry, which knows its digest
   std::size_t writer_buffers = 24;  ///< of 1 MiB
 
   /// Whether anything will tell that the image is the right one.
-  [[nodiscard]] bool checked() const { return request.expected || !checksum.value_or_url.empty(); }
+  [[nodiscard]] bool checked() const {
+    return request.expected || !checksum.value_or_url.empty() || by_reference;
+  }
 };
 
 /// What was streamed, as a result has it.
@@ -28,9 +31,11 @@ Result<ImageJob> image_job(const ImageOptions& image, const ResourceOptions& res
 /// Remarks what nothing verifies.
 void warn_of_unverified(const ImageJob& job, JobOwner& owner);
 
-/// A checksum that is a URL: fetches the list and looks the image up by its path, so that
-/// `job.request.expected` is known afterwards. `listener` is told about retries.
-/// Errors: source.*, checksum.list.
-Result<void> find_expected_digest(ImageJob& job, JobListener& listener, std::stop_token stop);
+/// Asks those who know: a checksum file, which is searched for the image's path, and registries,
+/// for where an image is that they have. Afterwards `job.request` has URLs alone, and `expected` if
+/// the image is checked. `listener` is told about retries.
+/// Errors: source.*, checksum.list, checksum.mismatch (the registry's digest is not the one that
+/// was given, or mirrors have different images), image.unsupported.
+Result<void> locate_image(ImageJob& job, JobListener& listener, std::stop_token stop);
 
 }  // namespace ingot::agent

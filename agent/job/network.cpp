@@ -17,6 +17,7 @@ Result<imaging::TransferOptions> transfer_options(const NetworkOptions& options)
   transfer.tls_insecure = options.tls_insecure;
   transfer.proxy = options.proxy;
   transfer.no_proxy = options.no_proxy;
+  transfer.platform = options.platform;
   transfer.user = options.user;
   if (!options.password_file.empty()) {
     INGOT_TRY_ASSIGN(transfer.password, read_secret(options.password_file, "--password-file"));

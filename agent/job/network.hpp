@@ -15,6 +15,7 @@ struct NetworkOptions {
   bool tls_insecure = false;
   std::string proxy, no_proxy;
   std::string user, password_file;
+  std::string platform;  ///< OS/ARCH, see imaging::parse_platform(); empty: this machine's
   std::chrono::milliseconds connect_timeout{15'000};
   std::chrono::milliseconds stall_timeout{30'000};
   std::chrono::milliseconds retry_deadline{300'000};

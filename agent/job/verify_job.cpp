@@ -53,7 +53,7 @@ class VerifyJob final : public JobRun {
     for (const auto& use : opened.uses)
       listener.on_note(fmt::format("{} is {}: what it holds may change while it is compared",
                                    request_.device, use.text));
-    INGOT_TRY(find_expected_digest(image, listener, job().token()));
+    INGOT_TRY(locate_image(image, listener, job().token()));
     return compare(image, opened.target, listener, result);
   }
 

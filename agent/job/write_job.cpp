@@ -68,7 +68,7 @@ class WriteJob final : public JobRun {
   }
 
   Result<void> write_onto(const disk::Claim& target, JobResult& result) {
-    INGOT_TRY(find_expected_digest(image_, owner(), job().token()));
+    INGOT_TRY(locate_image(image_, owner(), job().token()));
     INGOT_TRY(fit_config_drive(target));
 
     disk::WriterOptions options;

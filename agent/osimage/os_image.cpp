@@ -6,16 +6,14 @@
 #include <iterator>
 #include <utility>
 
+#include "disk/core/url_text.hpp"
+
 namespace ingot::agent {
 namespace {
 
 constexpr std::string_view kKind = "OSImage";
 constexpr std::string_view kImageType = "machines.vcluster.com/os-image-type";
 constexpr std::string_view kProviders = ".vcluster.com/";
-
-bool is_url(std::string_view text) {
-  return text.starts_with("http://") || text.starts_with("https://") || text.starts_with("file://");
-}
 
 bool has_space(std::string_view text) {
   return text.find_first_of(" \t\r\n") != std::string_view::npos;
@@ -106,7 +104,8 @@ Result<ImageSource> read_image_source(
   const std::string* const url = find(kImageUrl);
   if (url == nullptr) return refuse(kImageUrl, "missing");
   if (url->empty()) return refuse(kImageUrl, "empty");
-  if (!is_url(*url) || has_space(*url)) return refuse(kImageUrl, "not an http, https or file URL");
+  if (!is_image_url(*url) || has_space(*url))
+    return refuse(kImageUrl, "not an http, https, file or oci URL");
   source.url = *url;
   INGOT_TRY_ASSIGN(source.checksum, read_checksum(find, refuse));
   return source;

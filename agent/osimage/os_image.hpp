@@ -63,8 +63,8 @@ struct ImageSource {
   std::string url;
   ChecksumRequest checksum;
 };
-/// Errors: those that `refuse` makes: no URL, not one of http, https or file, an empty checksum, an
-/// unknown type, a checksum that contradicts its type, a type without a checksum.
+/// Errors: those that `refuse` makes: no URL, not one of http, https, file or oci, an empty
+/// checksum, an unknown type, a checksum that contradicts its type, a type without a checksum.
 Result<ImageSource> read_image_source(
     const std::function<const std::string*(std::string_view)>& find, const RefuseProperty& refuse);
 

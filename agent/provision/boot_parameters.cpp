@@ -260,7 +260,8 @@ Result<void> check(const ProvisionOptions& options) {
   if (options.device.empty() && options.root_device_hints.empty())
     return refuse("no disk: give ingot.device= or ingot.root-device-hints=");
   const ChecksumRequest& checksum = options.order->checksum;
-  if (checksum.value_or_url.empty() && !options.no_checksum_accepted)
+  if (checksum.value_or_url.empty() && !options.no_checksum_accepted &&
+      !any_image_reference(options.order->urls))
     return fail(Errc::usage_checksum, "no checksum: nothing would tell whether the image is right",
                 "give ingot.image-checksum= (a value, or the URL of a list like SHA256SUMS), or "
                 "ingot.insecure-no-checksum=1");

@@ -12,6 +12,7 @@
 #include "agent/resolution/resolve.hpp"
 #include "agent/text/yaml_document.hpp"
 #include "agent/text/yaml_writer.hpp"
+#include "disk/core/url_text.hpp"
 
 namespace ingot::agent {
 namespace {
@@ -35,10 +36,8 @@ YamlNode texts(const std::vector<std::string>& values) {
   return list;
 }
 
-bool is_url(std::string_view text) {
-  const bool scheme =
-      text.starts_with("http://") || text.starts_with("https://") || text.starts_with("file://");
-  return scheme && text.find_first_of(" \t\r\n") == std::string_view::npos;
+bool has_space(std::string_view text) {
+  return text.find_first_of(" \t\r\n") != std::string_view::npos;
 }
 
 // Reads a request strictly; values are never in its messages, since many are secrets.
@@ -103,8 +102,8 @@ class RequestReader {
     INGOT_TRY_ASSIGN(request.urls, list(*image, "urls", "spec.image.urls"));
     if (request.urls.empty()) return refuse(*image, "spec.image.urls", "no URL");
     for (const auto& item : image->find("urls")->items)
-      if (!is_url(item.text))
-        return refuse(item, "spec.image.urls", "not an http, https or file URL");
+      if (!is_image_url(item.text) || has_space(item.text))
+        return refuse(item, "spec.image.urls", "not an http, https, file or oci URL");
 
     INGOT_TRY_ASSIGN(const std::string type,
                      text(*image, "checksumType", "spec.image.checksumType"));
@@ -118,7 +117,7 @@ class RequestReader {
       if (request.checksum.type)
         return refuse(*image, "spec.image.checksumType", "given without a checksum");
     } else if (is_checksum_url(checksum)) {
-      if (!is_url(checksum))
+      if (has_space(checksum))
         return refuse(*image->find("checksum"), "spec.image.checksum", "white space in a URL");
     } else if (const auto digest = parse_checksum(checksum, request.checksum.type); !digest) {
       return refuse(*image->find("checksum"), "spec.image.checksum", digest.error().message());

@@ -1,6 +1,7 @@
 #include "disk/core/url_text.hpp"
 
 #include <algorithm>
+#include <initializer_list>
 #include <optional>
 
 namespace ingot {
@@ -27,6 +28,15 @@ std::optional<std::size_t> authority_start(std::string_view text) noexcept {
       return std::nullopt;
   }
   return colon + 3;
+}
+
+bool has_scheme(std::string_view url, std::initializer_list<std::string_view> schemes) noexcept {
+  const auto end = url.find("://");
+  if (end == std::string_view::npos) return false;
+  const std::string_view scheme = url.substr(0, end);
+  return std::ranges::any_of(schemes, [scheme](std::string_view one) {
+    return std::ranges::equal(one, scheme, {}, {}, lower);
+  });
 }
 
 // Where the userinfo ends (the place after its '@'), or `from` when there is none. A password with
@@ -70,6 +80,18 @@ std::string redacted(std::string_view url) {
   }
   if (fragment < url.size()) out += "#***";
   return out;
+}
+
+bool is_image_reference(std::string_view url) noexcept {
+  return has_scheme(url, {"oci", "docker", "oci+http", "docker+http"});
+}
+
+bool any_image_reference(std::span<const std::string> urls) noexcept {
+  return std::ranges::any_of(urls, is_image_reference);
+}
+
+bool is_image_url(std::string_view url) noexcept {
+  return has_scheme(url, {"http", "https", "file"}) || is_image_reference(url);
 }
 
 std::string url_path(std::string_view url) {

@@ -49,6 +49,13 @@ TEST(UrlTest, RedirectsAreResolved) {
   }
 }
 
+TEST(UrlTest, QueriesAreAddedTo) {
+  EXPECT_EQ(with_query("https://h/token", {{"service", "a b&c"}, {"scope", "r:x/y:pull"}}).value(),
+            "https://h/token?service=a+b%26c&scope=r%3ax%2fy%3apull");
+  EXPECT_EQ(with_query("https://h/token?a=b", {{"c", "d"}}).value(), "https://h/token?a=b&c=d");
+  EXPECT_EQ(with_query("https://h/token", {}).value(), "https://h/token");
+}
+
 TEST(UrlTest, MessagesShowNoControlCharacters) {
   const auto refused =
       follow_redirect(parse_url("https://h/").value(), "ftp://x/\x1b[2J?token=s3cr3t");
