@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 
@@ -32,9 +33,9 @@ def work_directory(parent):
 
 
 @contextlib.contextmanager
-def web_server(directory, state):
-    """nginx on loopback; gives the URL."""
-    with subprocess.Popen([SERVE, directory, state], stdout=subprocess.PIPE, text=True) as server:
+def web_server(directory, state, directives=""):
+    """nginx on loopback, with these directives of its server; gives the URL."""
+    with subprocess.Popen([SERVE, directory, state, directives], stdout=subprocess.PIPE, text=True) as server:
         try:
             url = server.stdout.readline().strip()
             if not url:
@@ -57,7 +58,8 @@ def tmpfs(path, size_mib):
 
 
 class Target:
-    """A loop device over a file of its own, past the page cache as a disk is. Every run finds it empty."""
+    """A loop device over a file of its own, past the page cache as a disk is where the file's file system can do that. Every
+    run finds it empty."""
 
     def __init__(self, path, size):
         self.path, self.size, self.device = path, size, None
@@ -75,6 +77,11 @@ class Target:
     def reset(self):
         sh("fallocate", "--punch-hole", "--offset", "0", "--length", str(self.size), self.path)
         sh("blockdev", "--flushbufs", self.device)
+
+    def written(self):
+        """Bytes written to the device since it was made (Documentation/block/stat.rst)."""
+        with open(f"/sys/block/{os.path.basename(self.device)}/stat", encoding="ascii") as file:
+            return int(file.read().split()[6]) * 512
 
     def same_as(self, image, form):
         """Whether the content is that of the image, bit for bit, but for a GPT that was made for a smaller disk: that
@@ -114,7 +121,6 @@ class Target:
         return True
 
 
-
 def settle(*served):
     """The same start for every run: nothing dirty, caches empty, the served files in the server's memory."""
     os.sync()
@@ -126,26 +132,85 @@ def settle(*served):
                 pass
 
 
+def machine_cpu():
+    """Seconds that all of this machine's cores have worked, whoever for: the kernel's threads behind a loop device and the web
+    server count as well (proc_stat(5))."""
+    with open("/proc/stat", encoding="ascii") as file:
+        user, nice, system, _, _, irq, softirq = (int(field) for field in file.readline().split()[1:8])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
+def loopback_bytes():
+    """Bytes that came over loopback, headers included."""
+    with open("/proc/net/dev", encoding="ascii") as file:
+        for line in file:
+            name, _, figures = line.partition(":")
+            if name.strip() == "lo":
+                return int(figures.split()[0])
+    return 0
+
+
+def tmpfs_used(without=()):
+    """Bytes used on all RAM disks of this machine, but those mounted at `without`."""
+    used = 0
+    with open("/proc/self/mounts", encoding="utf-8") as mounts:
+        for line in mounts:
+            _, where, kind = line.split()[:3]
+            if kind in ("tmpfs", "ramfs") and where not in without:
+                try:
+                    figures = os.statvfs(where)
+                except OSError:
+                    continue
+                used += (figures.f_blocks - figures.f_bfree) * figures.f_frsize
+    return used
+
+
+class TmpfsPeak:
+    """How far RAM disks grow while it runs, looked at every 20 ms."""
+
+    def __init__(self, without=()):
+        self.without, self.ended, self.bytes = without, threading.Event(), 0
+        self.before = tmpfs_used(without)
+        self.thread = threading.Thread(target=self._look, daemon=True)
+
+    def _look(self):
+        while not self.ended.wait(0.02):
+            self.bytes = max(self.bytes, tmpfs_used(self.without) - self.before)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.thread.join()
+
+
 @dataclass
 class Run:
     """One timed run of a whole command line."""
     seconds: float
-    peak_rss: int     # bytes, the largest process of the command (getrusage's ru_maxrss)
-    cpu_seconds: float
+    peak_rss: int      # bytes, the largest process of the command (getrusage's ru_maxrss)
+    cpu_seconds: float  # of the command
+    machine_seconds: float  # of all cores, the server's and the kernel's work included
+    wire_bytes: int
+    tmpfs_bytes: int   # most at one time
     timed_out: bool
     exit_code: int
     output: str
 
 
-def timed(command, timeout, cwd):
+def timed(command, timeout, cwd, memory_mounts=()):
     """Runs a command under time(1), whose own memory is too small to be seen in the figures.
 
-    The command is a list, or a string for bash -c. A run that does not end is killed, with all its processes."""
+    The command is a list, or a string for bash -c. A run that does not end is killed, with all its processes. RAM disks at
+    `memory_mounts` are not the command's."""
     if isinstance(command, str):
         command = ["bash", "-euo", "pipefail", "-c", command]
     figures = os.path.join(cwd, "time")
     log = os.path.join(cwd, "output")
-    with open(log, "wb") as output:
+    with open(log, "wb") as output, TmpfsPeak(memory_mounts) as peak:
+        cpu, wire = machine_cpu(), loopback_bytes()
         start = time.monotonic()
         # A session of its own, so that what hangs can be ended whole.
         with subprocess.Popen(["/usr/bin/time", "-q", "-f", "%M %U %S", "-o", figures, *command], stdin=subprocess.DEVNULL,
@@ -162,10 +227,12 @@ def timed(command, timeout, cwd):
             if timed_out:
                 os.killpg(process.pid, 9)
                 process.wait()
+        cpu, wire = machine_cpu() - cpu, loopback_bytes() - wire
     with open(log, encoding="utf-8", errors="replace") as output:
         text = output.read()
     rss, user, system = (0, 0, 0)
     if not timed_out:
         with open(figures, encoding="ascii") as file:
             rss, user, system = file.read().split()
-    return Run(seconds, int(rss) * 1024, float(user) + float(system), timed_out, process.returncode, text)
+    return Run(seconds, int(rss) * 1024, float(user) + float(system), cpu, wire, peak.bytes, timed_out, process.returncode,
+               text)

@@ -5,7 +5,7 @@ import shlex
 
 import lab
 
-LIMIT = 96 * lab.MIB
+LIMIT = 64 * lab.MIB
 TIMEOUT = 600  # seconds
 # Where a program would put a file it means to be temporary: made unable to take a single one (the first inode of a
 # tmpfs is its root), so that a run that succeeds has put nothing there.
@@ -16,29 +16,17 @@ def virtual_size(path, form):
     return json.loads(lab.sh("qemu-img", "info", "-f", form, "--output=json", path))["virtual-size"]
 
 
-def tmpfs_used():
-    """Bytes used on all RAM disks of this machine."""
-    used = 0
-    with open("/proc/self/mounts", encoding="utf-8") as mounts:
-        for line in mounts:
-            _, where, kind = line.split()[:3]
-            if kind in ("tmpfs", "ramfs"):
-                figures = os.statvfs(where)
-                used += (figures.f_blocks - figures.f_bfree) * figures.f_frsize
-    return used
-
-
 def one_case(ingot, image, reference, form, base_url, work):
     size = virtual_size(reference, form)
     digest = lab.sh("sha256sum", image).split()[0]
     with lab.Target(os.path.join(work, "target"), size) as target:
         lab.settle()
-        before = tmpfs_used()
+        before = lab.tmpfs_used()
         bars = "; ".join(f"mount -t tmpfs -o size=4k,nr_inodes=1 barred {where}" for where in BARRED)
         write = shlex.join([ingot, "write", "--image-url", f"{base_url}/{os.path.basename(image)}", "--image-checksum",
                             digest, "--device", target.device, "--yes", "--progress", "none"])
         run = lab.timed(["unshare", "--mount", "sh", "-ec", f"{bars}; exec {write}"], TIMEOUT, work)
-        grown = tmpfs_used() - before
+        grown = lab.tmpfs_used() - before
         if run.timed_out or run.exit_code != 0:
             raise RuntimeError(f"{image}: exit code {run.exit_code}, timed out: {run.timed_out}\n{run.output}")
         if not target.same_as(reference, form):
