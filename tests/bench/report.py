@@ -13,7 +13,7 @@ def race(result):
     stages = ", ".join(f"{name} {one['seconds']:.2f} s" for name, one in result["stages"].items())
     lines = [f"**{result['row']}**: {result['image_bytes'] / 1e6:.0f} MB, {result['virtual_size'] / 2**30:.1f} GiB virtual. "
              f"Stages alone: {stages}. The bound is {result['bound']:.2f} s ({result['bound_is']}).", "",
-             "| flow | seconds (least–most) | × bound | CPU s | machine's CPU s | peak memory | RAM disk | on the wire | written |",
+             "| flow | seconds (least–most) | × bound | CPU s | machine's CPU s | peak memory | RAM disk | on the wire | written or zeroed |",
              "|---|---|---|---|---|---|---|---|---|"]
     for name, one in sorted(result["flows"].items(), key=lambda item: item[1]["median"]):
         hung = f", hung {one['hangs']}×" if one["hangs"] else ""

@@ -1,27 +1,31 @@
 // One stage of a deployment at a time, as fast as the library does it: what the bound is computed
 // from.
 //
-//   bench_stages digest FILE          sha256 of it
-//   bench_stages gcm FILE             AES-256-GCM of as many bytes, as TLS decrypts them (16 KiB
-//   records) bench_stages decode QCOW2 N       every compressed cluster decompressed, on N threads
-//   bench_stages unpack FILE          a .zst or .gz file decompressed, on one thread
-//   bench_stages write DEVICE BYTES   that many bytes written (O_DIRECT, 1 MiB, four at once), and
-//   flushed
+//   bench_stages receive ADDRESS:PORT PATH  a file of a web server, over HTTP, read and forgotten
+//   bench_stages digest FILE                its sha256
+//   bench_stages gcm FILE                   as many bytes of AES-256-GCM, in TLS's records
+//   bench_stages decode QCOW2 N             its compressed clusters decompressed, on N threads
+//   bench_stages unpack FILE                a .zst or .gz file decompressed, on one thread
+//   bench_stages write DEVICE BYTES         so many written (O_DIRECT, 1 MiB, 4 at once), flushed
 //
 // Prints one JSON object. Times are taken from outside, so that what the kernel does for it counts
 // as well; "seconds" is the time without starting up. Files are mapped, and should be in the page
 // cache.
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <isa-l/igzip_lib.h>
 #include <libdeflate.h>
 #include <liburing.h>
+#include <netinet/in.h>
 #include <openssl/evp.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -32,6 +36,7 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -257,12 +262,43 @@ std::string write(const char* device, std::uint64_t bytes) {
   return fmt::format("\"bytes\": {}", at);
 }
 
+std::string receive(const std::string& server, const std::string& path) {
+  const auto colon = server.find(':');
+  must(colon != std::string::npos, "no port");
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(std::stoul(server.substr(colon + 1))));
+  must(::inet_pton(AF_INET, server.substr(0, colon).c_str(), &address.sin_addr) == 1, "no address");
+  const int peer = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  must(peer >= 0 &&
+           ::connect(peer, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0,
+       "cannot connect");
+  const std::string request =
+      fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", path, server);
+  must(::send(peer, request.data(), request.size(), MSG_NOSIGNAL) ==
+           static_cast<ssize_t>(request.size()),
+       "cannot ask");
+  std::vector<char> buffer(kMiB);
+  std::uint64_t total = 0;
+  for (;;) {
+    const ssize_t length = ::recv(peer, buffer.data(), buffer.size(), 0);
+    must(length >= 0, "the connection broke");
+    if (length == 0) break;
+    if (total == 0)
+      must(std::string_view(buffer.data(), 12) == "HTTP/1.1 200", "no such file on the server");
+    total += static_cast<std::uint64_t>(length);
+  }
+  ::close(peer);
+  return fmt::format("\"bytes\": {}", total);
+}
+
 int run(std::span<char*> arguments) {
   const std::string stage = arguments.size() > 2 ? arguments[1] : "";
   const std::string number = arguments.size() > 3 ? arguments[3] : "0";
-  if (stage == "write") {
+  if (stage == "write" || stage == "receive") {
     const auto start = std::chrono::steady_clock::now();
-    const std::string facts = write(arguments[2], std::stoull(number));
+    const std::string facts =
+        stage == "write" ? write(arguments[2], std::stoull(number)) : receive(arguments[2], number);
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     fmt::print("{{{}, \"seconds\": {:.4f}}}\n", facts, seconds.count());
     return 0;
@@ -279,7 +315,7 @@ int run(std::span<char*> arguments) {
   } else if (stage == "unpack") {
     facts = file.bytes()[0] == 0x1f ? unpack_gzip(file.bytes()) : unpack_zstd(file.bytes());
   } else {
-    give_up("which stage? digest, gcm, decode, unpack, write");
+    give_up("which stage? receive, digest, gcm, decode, unpack, write");
   }
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   fmt::print("{{{}, \"seconds\": {:.4f}}}\n", facts, seconds.count());

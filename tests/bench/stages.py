@@ -28,7 +28,8 @@ class Stages:
     def __init__(self, tool, url, path, form, data_bytes, target, cwd):
         cores = len(os.sched_getaffinity(0))
         self.target, self.cwd, self.path = target, cwd, path
-        self.commands = {"receive": ["curl", "--noproxy", "*", "-sf", "-o", "/dev/null", url],
+        server, _, name = url.removeprefix("http://").partition("/")
+        self.commands = {"receive": [tool, "receive", server, f"/{name}"],
                          "digest": [tool, "digest", path],
                          "write": [tool, "write", target.device, str(data_bytes)]}
         if form == "qcow2":
