@@ -10,6 +10,7 @@ import re
 import ssl
 import sys
 import threading
+import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -32,6 +33,9 @@ class Wire(Case):
             self.assertTrue(self.catalog(*args, "--kubeconfig", config))
         watch = Watch(self, "--kubeconfig", config)
         self.assertEqual(len(watch.images()), 120)
+        end = time.monotonic() + 10  # it lists first, and watches then
+        while time.monotonic() < end and not any("watch=1" in request[1] for request in server.requests):
+            time.sleep(0.02)
         made = {shape_of_request(request[1]) for request in server.requests}
 
         examples = wire_examples(DOC)
