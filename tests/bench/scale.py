@@ -14,8 +14,6 @@ RSS = 64 * lab.MIB
 def _raw(path, gib):
     with open(path, "wb") as file:
         file.truncate(int(gib * 2**30))
-        file.seek(510)
-        file.write(b"\x55\xaa")
 
 
 def _sparse_qcow2(path, virtual, clusters):
@@ -58,7 +56,7 @@ def measure(ingot, raw, where, work, kept, base_url, say):
             with lab.Target(os.path.join(where, f"ingot-bench.scale.{os.getpid()}"), size) as target:
                 lab.settle()
                 run = lab.timed([ingot, "write", "--image-url", f"{base_url}/{os.path.basename(path)}", "--image-checksum", digest,
-                                 "--device", target.device, "--yes", "--progress", "none"], TIMEOUT, work)
+                                 "--device", target.device, "--yes", "--progress", "none", "--allow-unrecognized"], TIMEOUT, work)
             if run.timed_out or run.exit_code != 0:
                 raise RuntimeError(f"{name}: exit code {run.exit_code}, timed out: {run.timed_out}\n{run.output}")
         finally:
