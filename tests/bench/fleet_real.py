@@ -12,34 +12,7 @@ import time
 
 import lab
 
-PROXY = """daemon off;
-worker_processes 1;
-user root;
-pid {state}/nginx.pid;
-error_log {state}/error.log;
-events {{ worker_connections 512; }}
-http {{
-  access_log off;
-  proxy_cache_path {state}/cache levels=1 keys_zone=images:1m max_size=4g inactive=1d use_temp_path=off;
-  client_body_temp_path {state}/body; proxy_temp_path {state}/proxy; fastcgi_temp_path {state}/f; uwsgi_temp_path {state}/u;
-  scgi_temp_path {state}/s;
-  server {{
-    listen {address}:80;
-    location / {{
-      slice 1m;
-      proxy_cache images;
-      proxy_cache_key $uri$slice_range;
-      proxy_set_header Range $slice_range;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_cache_valid 200 206 1d;
-      proxy_cache_lock on;
-      proxy_pass http://10.99.0.1:80;
-    }}
-  }}
-}}
-"""
-ORIGIN = """daemon off;
+NGINX = """daemon off;
 worker_processes 1;
 user root;
 pid {state}/nginx.pid;
@@ -48,11 +21,27 @@ events {{ worker_connections 512; }}
 http {{
   access_log off;
   sendfile on;
+  proxy_cache_path {state}/cache levels=1 keys_zone=images:1m max_size=4g inactive=1d use_temp_path=off;
   client_body_temp_path {state}/body; proxy_temp_path {state}/proxy; fastcgi_temp_path {state}/f; uwsgi_temp_path {state}/u;
   scgi_temp_path {state}/s;
-  server {{ listen {address}:80; root {root}; }}
+  server {{
+    listen {address}:80;
+    {directives}
+  }}
 }}
 """
+# As docs/fleet.md has it.
+CACHE = """location / {
+      slice 1m;
+      proxy_cache images;
+      proxy_cache_key $uri$slice_range;
+      proxy_set_header Range $slice_range;
+      proxy_set_header Connection "";
+      proxy_http_version 1.1;
+      proxy_cache_valid 200 206 1d;
+      proxy_cache_lock on;
+      proxy_pass http://10.99.0.1:80;
+    }"""
 
 
 class Site:
@@ -94,13 +83,12 @@ class Site:
         lab.sh(*inside, "ip", "link", "set", "lo", "up")
         self.shape([*inside, "tc"], "eth0", mbit)
 
-    def nginx(self, name, config, **values):
+    def nginx(self, name, address, directives):
         state = os.path.join(self.work, f"nginx-{name}")
         os.makedirs(state)
         path = os.path.join(state, "nginx.conf")
         with open(path, "w", encoding="ascii") as file:
-            file.write(config.format(state=state, **values))
-        # What the server wrote early is not to be kept from the readers.
+            file.write(NGINX.format(state=state, address=address, directives=directives))
         server = subprocess.Popen(["ip", "netns", "exec", name, "nginx", "-c", path, "-e", f"{state}/error.log"])
         self.servers.append(server)
         time.sleep(0.3)
@@ -146,11 +134,11 @@ def measure(parameters):
     out = {}
     try:
         site.machine("origin", "10.99.0.1", "core", parameters["origin_mbit"])
-        site.nginx("origin", ORIGIN, address="10.99.0.1", root=parameters["root"])
+        site.nginx("origin", "10.99.0.1", f"root {parameters['root']};")
         for rack in range(parameters["racks"]):
             switch = site.rack(rack, parameters["uplink_mbit"])
             site.machine(f"x{rack}", f"10.99.{rack + 1}.1", switch, parameters["proxy_mbit"])
-            site.nginx(f"x{rack}", PROXY, address=f"10.99.{rack + 1}.1")
+            site.nginx(f"x{rack}", f"10.99.{rack + 1}.1", CACHE)
             for number in range(parameters["agents_per_rack"]):
                 site.machine(f"a{rack}-{number}", f"10.99.{rack + 1}.{number + 10}", switch, parameters["port_mbit"])
         for way in ("direct", "proxy"):

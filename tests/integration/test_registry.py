@@ -251,6 +251,15 @@ class Authorization(RegistryCase):
         outcome = self.deployed(registry.reference("images/debian:12"), "--tls-insecure")
         self.assertIn("nothing verifies", outcome.err)
 
+    def test_a_password_is_not_sent_over_http_for_a_registry_with_tls(self):
+        certificates = Certificates(self.dir)
+        tokens = self.tokens()  # over http
+        registry = self.registry(auth=tokens, tls=certificates.make("registry", "/CN=registry", san="IP:127.0.0.1"))
+        outcome = self.refused(3, "source.protocol", registry.reference("images/debian:12"), "--ca-cert",
+                               certificates.path("ca.crt"), *self.credentials(self.password))
+        self.assertIn("no https URL", outcome.err)
+        self.assertEqual(tokens.requests, [])
+
     def test_a_token_that_runs_out_is_renewed(self):
         for break_at in (None, len(self.image) // 2):
             with self.subTest(break_at=break_at):
