@@ -82,14 +82,15 @@ class Gone(Exception):
     """The connection is to be closed now."""
 
 
-def unread(port, peer_port):
-    """Bytes that the socket on `port` of this machine has received and its owner has not read (proc_net_tcp.txt)."""
+def queued(port, peer_port):
+    """Bytes that the socket on `port` of this machine has still to send to `peer_port` there, and bytes that it has received and
+    its owner has not read (proc_net_tcp.txt)."""
     with open("/proc/net/tcp") as file:
         for line in file.read().splitlines()[1:]:
             _, local, remote, _, queues = line.split()[:5]
             if (int(local.split(":")[1], 16), int(remote.split(":")[1], 16)) == (port, peer_port):
-                return int(queues.split(":")[1], 16)
-    return 0
+                return [int(bytes_, 16) for bytes_ in queues.split(":")]
+    return 0, 0
 
 
 class Connection:
@@ -120,7 +121,8 @@ class Connection:
         give_up = time.monotonic() + seconds
         while time.monotonic() < give_up:
             time.sleep(0.02)
-            if not unread(there, here):
+            # In this order: what is sent has arrived, and what has arrived was read.
+            if not queued(here, there)[0] and not queued(there, here)[1]:
                 return
 
     def reset(self):
