@@ -29,22 +29,22 @@ def _clusters(path, raw, size):
 
 
 def cases(raw):
-    """(group, name, how it is made, what the time is divided by to be compared: bytes or clusters)."""
+    """(group, name, how it is made)."""
     for gib in (0.5, 2, 8, 50):
-        yield "file", f"raw, {gib:g} GiB", lambda path, gib=gib: _raw(path, gib), gib
+        yield "file", f"raw, {gib:g} GiB", lambda path, gib=gib: _raw(path, gib)
     for virtual, clusters in (("1G", 4096), ("64G", 4096), ("1T", 4096), ("8T", 4096)):
         yield "virtual", f"qcow2, {virtual} virtual, {clusters} extents", \
-            lambda path, virtual=virtual, clusters=clusters: _sparse_qcow2(path, virtual, clusters), clusters
+            lambda path, virtual=virtual, clusters=clusters: _sparse_qcow2(path, virtual, clusters)
     for clusters in (1000, 10000, 100000):
         yield "extents", f"qcow2, 64G virtual, {clusters} extents", \
-            lambda path, clusters=clusters: _sparse_qcow2(path, "64G", clusters), clusters
+            lambda path, clusters=clusters: _sparse_qcow2(path, "64G", clusters)
     for size in ("512", "4096", "64k", "2M"):
-        yield "clusters", f"qcow2, clusters of {size}", lambda path, size=size: _clusters(path, raw, size), 1
+        yield "clusters", f"qcow2, clusters of {size}", lambda path, size=size: _clusters(path, raw, size)
 
 
 def measure(ingot, raw, where, work, kept, base_url, say):
     out = []
-    for group, name, make, unit in cases(raw):
+    for group, name, make in cases(raw):
         path = os.path.join(kept, f"scale.{os.getpid()}")
         make(path)
         try:
@@ -61,8 +61,7 @@ def measure(ingot, raw, where, work, kept, base_url, say):
                 raise RuntimeError(f"{name}: exit code {run.exit_code}, timed out: {run.timed_out}\n{run.output}")
         finally:
             os.unlink(path)
-        out.append({"group": group, "name": name, "file_bytes": run.wire_bytes, "seconds": run.seconds, "peak_rss": run.peak_rss,
-                    "per_unit": run.seconds / unit})
+        out.append({"group": group, "name": name, "file_bytes": run.wire_bytes, "seconds": run.seconds, "peak_rss": run.peak_rss})
         say(f"{name}: {run.seconds:.2f} s, {run.peak_rss / lab.MIB:.1f} MiB")
     return out
 
