@@ -1,6 +1,5 @@
-# Compiles several source files of a target as one, which saves the time their headers take: INGOT_UNITY=TESTS (those in tests/
-# alone) is for what CI builds; the program's files are compiled one by one there, which shows that each includes what it needs.
-# ALL is for builds that are made to run the tests, such as a sanitizer's.
+# Compiles up to six source files of a target as one (INGOT_UNITY=ON), which saves the time their headers take: for CI, whose
+# builds nobody edits.
 function(compile_together directory)
   get_property(folders DIRECTORY ${directory} PROPERTY SUBDIRECTORIES)
   foreach(folder ${folders})
@@ -30,10 +29,4 @@ function(compile_together directory)
   endforeach()
 endfunction()
 
-if(INGOT_UNITY STREQUAL "ALL")
-  compile_together(${CMAKE_SOURCE_DIR})
-elseif(INGOT_UNITY STREQUAL "TESTS")
-  compile_together(${CMAKE_SOURCE_DIR}/tests)
-else()
-  message(FATAL_ERROR "INGOT_UNITY is ALL, TESTS or OFF, not ${INGOT_UNITY}")
-endif()
+compile_together(${CMAKE_SOURCE_DIR})
