@@ -10,21 +10,32 @@
 namespace ingot {
 namespace detail {
 
+// One page of this size is pinned for a direct write where 512 small ones would be, one by one.
+constexpr std::size_t kHugePage = 2 * 1024 * 1024;
+
 struct PoolState {
   std::size_t block_size;
   std::mutex mutex;
   std::condition_variable_any freed;
   std::vector<Block*> free;
   std::unique_ptr<Block[]> blocks;
-  std::byte* memory = nullptr;
+  void* map = nullptr;
   std::size_t mapped = 0;
+  std::byte* memory = nullptr;  // the first block, which may lie behind the mapping's begin
 
   PoolState(std::size_t size, std::size_t count)
-      : block_size(size), blocks(std::make_unique<Block[]>(count)), mapped(size * count) {
+      : block_size(size), blocks(std::make_unique<Block[]>(count)) {
     // One mapping for all: page-aligned, and nothing is resident before it is written to.
-    void* map = ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const std::size_t wanted = size * count;
+    const bool huge = wanted >= 2 * kHugePage;
+    mapped = huge ? wanted + kHugePage : wanted;
+    map = ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (map == MAP_FAILED) throw std::bad_alloc();
     memory = static_cast<std::byte*>(map);
+    if (huge) {
+      memory += (kHugePage - reinterpret_cast<std::uintptr_t>(memory) % kHugePage) % kHugePage;
+      ::madvise(memory, wanted, MADV_HUGEPAGE);  // small pages do as well
+    }
     free.reserve(count);
     // The last one pushed is the first one used: reuse stays on the fewest, warmest blocks.
     for (std::size_t i = count; i-- > 0;) {
@@ -32,7 +43,7 @@ struct PoolState {
       free.push_back(&blocks[i]);
     }
   }
-  ~PoolState() { ::munmap(memory, mapped); }
+  ~PoolState() { ::munmap(map, mapped); }
   PoolState(const PoolState&) = delete;
   PoolState& operator=(const PoolState&) = delete;
 
