@@ -281,7 +281,7 @@ Result<ReportingOptions> ReportingGrammar::understand() {
 
 ResourceGrammar::ResourceGrammar(CLI::App& app) : app_(app) {
   const OptionGroup add(app, "Resources");
-  add.value("--memory-limit", memory_limit_, "BYTES", "memory for image data (64M; at least 32M)");
+  add.value("--memory-limit", memory_limit_, "BYTES", "memory for image data (48M; at least 32M)");
   add.value("--scratch-dir", options_.scratch_dir, "DIR",
             "where an image may be stored that neither streams nor fits\n"
             "on the disk behind its own contents (default: nowhere)");

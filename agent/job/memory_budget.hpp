@@ -9,7 +9,7 @@
 
 namespace ingot::agent {
 
-inline constexpr std::uint64_t kDefaultMemoryLimit = 64 * MiB;
+inline constexpr std::uint64_t kDefaultMemoryLimit = 48 * MiB;
 inline constexpr std::uint64_t kMinMemoryLimit = 32 * MiB;
 
 /// How the memory for image data is shared out, in a fixed ratio: a quarter receives (`ring`
@@ -17,9 +17,9 @@ inline constexpr std::uint64_t kMinMemoryLimit = 32 * MiB;
 /// placed yet. What grows with none of them comes on top: the program and its libraries, TLS,
 /// decompression windows; docs/performance.md has the measured total.
 struct MemoryBudget {
-  std::size_t ring_blocks = 16;     ///< of 1 MiB
-  std::size_t writer_buffers = 24;  ///< of 1 MiB
-  std::size_t hold_limit = 24 * MiB;
+  std::size_t ring_blocks = 12;     ///< of 1 MiB
+  std::size_t writer_buffers = 18;  ///< of 1 MiB
+  std::size_t hold_limit = 18 * MiB;
 
   [[nodiscard]] std::uint64_t total() const noexcept {
     return (ring_blocks + writer_buffers) * MiB + hold_limit;

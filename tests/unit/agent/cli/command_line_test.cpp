@@ -130,7 +130,7 @@ TEST(Cli, DefaultsAreTheCautiousOnes) {
   EXPECT_FALSE(options->request.image.format || options->request.target.size ||
                options->request.image.checksum.type);
   EXPECT_EQ(options->reporting.progress, ProgressMode::automatic);
-  EXPECT_EQ(options->request.resources.memory_limit, 64 * MiB);
+  EXPECT_EQ(options->request.resources.memory_limit, kDefaultMemoryLimit);
 }
 
 TEST(Cli, OneUrlForEachOption) {

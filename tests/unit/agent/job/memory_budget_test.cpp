@@ -8,9 +8,9 @@ namespace {
 
 TEST(MemoryBudget, IsSharedOutCompletely) {
   const auto standard = split_memory(kDefaultMemoryLimit).value();
-  EXPECT_EQ(standard.ring_blocks, 16U);
-  EXPECT_EQ(standard.writer_buffers, 24U);
-  EXPECT_EQ(standard.hold_limit, 24 * MiB);
+  EXPECT_EQ(standard.ring_blocks, 12U);
+  EXPECT_EQ(standard.writer_buffers, 18U);
+  EXPECT_EQ(standard.hold_limit, 18 * MiB);
   EXPECT_EQ(MemoryBudget{}.total(), kDefaultMemoryLimit);
   for (std::uint64_t limit = kMinMemoryLimit; limit < 4 * GiB; limit += 37 * MiB + 511) {
     const auto budget = split_memory(limit).value();
