@@ -44,7 +44,8 @@ class Nginx:
         for port in ports:
             while True:
                 with socket.socket() as trial:
-                    if trial.connect_ex(("127.0.0.1", port)) == 0:
+                    # It writes its number once the ports are its own; until then another server may answer there.
+                    if os.path.exists(os.path.join(self.state, "nginx.pid")) and trial.connect_ex(("127.0.0.1", port)) == 0:
                         break
                 if self.process.poll() is not None or time.monotonic() > give_up:
                     with open(errors) as file:
