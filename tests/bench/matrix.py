@@ -40,7 +40,8 @@ def make(raw, version, cluster, compression, scenario, path):
 def measure(ingot, raw, work, served_directory, base_url, say):
     """Every kind once. Returns {scenario: the largest of its figures}."""
     part = os.path.join(work, "slice.raw")
-    lab.sh("dd", f"if={raw}", f"of={part}", "bs=1M", f"skip={FROM // lab.MIB}", f"count={SLICE // lab.MIB}", "conv=sparse", "status=none")
+    lab.sh("dd", f"if={raw}", f"of={part}", "bs=1M", f"skip={FROM // lab.MIB}", f"count={SLICE // lab.MIB}", "conv=sparse",
+           "status=none")
     result = {}
     for scenario in SCENARIOS:
         runs = []

@@ -15,26 +15,39 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST(BufferPool, BlocksAreAlignedDistinctAndAsLargeAsSaid) {
-  BufferPool pool(8192, 4);
-  EXPECT_EQ(pool.block_size(), 8192U);
+// Takes all blocks of a pool, fills each, and looks at what each then holds. Returns the lowest.
+std::byte* fill_all(std::size_t size, int count) {
+  BufferPool pool(size, static_cast<std::size_t>(count));
+  EXPECT_EQ(pool.block_size(), size);
   std::vector<BufferRef> held;
   std::set<std::byte*> places;
-  for (int i = 0; i < 4; ++i) {
-    auto block = pool.acquire({});
-    ASSERT_TRUE(block);
-    EXPECT_EQ(block->bytes().size(), 8192U);
-    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(block->bytes().data()) % kBufferAlignment, 0U);
-    std::memset(block->bytes().data(), i, 8192);
-    places.insert(block->bytes().data());
-    held.push_back(*std::move(block));
+  for (int i = 0; i < count; ++i) {
+    BufferRef block = pool.try_acquire();
+    EXPECT_TRUE(block);
+    if (!block) return nullptr;
+    EXPECT_EQ(block.bytes().size(), size);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(block.bytes().data()) % kBufferAlignment, 0U);
+    std::memset(block.bytes().data(), i, size);
+    places.insert(block.bytes().data());
+    held.push_back(std::move(block));
   }
-  EXPECT_EQ(places.size(), 4U);
-  for (int i = 0; i < 4; ++i) {
+  EXPECT_FALSE(pool.try_acquire());
+  EXPECT_EQ(places.size(), static_cast<std::size_t>(count));
+  for (int i = 0; i < count; ++i) {
     EXPECT_EQ(held[i].bytes().front(), std::byte(i));
     EXPECT_EQ(held[i].bytes().back(), std::byte(i));
   }
-  EXPECT_FALSE(pool.try_acquire());
+  return *places.begin();
+}
+
+TEST(BufferPool, BlocksAreAlignedDistinctAndAsLargeAsSaid) {
+  fill_all(8192, 4);
+}
+
+TEST(BufferPool, LargePoolsBeginWithAHugePage) {
+  constexpr std::size_t kHuge = 2 * 1024 * 1024;
+  for (const int count : {4, 5, 18})  // also with half a huge page at the end
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(fill_all(kHuge / 2, count)) % kHuge, 0U);
 }
 
 TEST(BufferPool, ABlockComesBackWithItsLastReference) {
